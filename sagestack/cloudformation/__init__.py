@@ -1,0 +1,1 @@
+"""CloudFormation: one resource provider, driven by the registry schemas."""

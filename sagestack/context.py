@@ -1,0 +1,54 @@
+"""Context: what an operation works with, for one caller.
+
+`Instance` is one running emulator. Operations get a `Context`: the caller, and the parts
+of the instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sagestack.aws.caller import Caller
+from sagestack.aws.registry import Request, Response, dispatch
+from sagestack.aws.store import Store
+from sagestack.engine.executor import Executor
+from sagestack.engine.host import AwsSession, Host
+from sagestack.engine.images import Images
+from sagestack.serving.servers import Servers
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The parts of one running emulator."""
+
+    directory: Path
+    """Where the store, the jobs' directories and the models being served lie."""
+    store: Store
+    host: Host
+    images: Images
+    executor: Executor
+    servers: Servers = field(default_factory=Servers)
+
+    def context(self, account: str, region: str) -> Context:
+        return Context(Caller(account, region), self)
+
+
+@dataclass(frozen=True)
+class Context:
+    caller: Caller
+    instance: Instance
+
+    @property
+    def store(self) -> Store:
+        return self.instance.store
+
+    @property
+    def aws(self) -> AwsSession:
+        """S3, logs, metrics and events as this caller sees them."""
+        return self.instance.host.session(self.caller.account, self.caller.region)
+
+    def call(self, service: str, operation: str, request: dict[str, Any]) -> Response:
+        """Call a public operation of any service, as the same caller. Raises AwsError."""
+        return dispatch(service, operation, Request(request), self)

@@ -1,0 +1,236 @@
+"""Container: one program in a sandbox, in which a directory of the job's is /opt/ml.
+
+`start` begins one and hands back its process; `run` sees it to its end, with the stop and
+the time limit that AWS defines: SIGTERM, a grace period, SIGKILL.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from sagestack.engine.executor import Control
+from sagestack.engine.images import Environment
+
+INIT = Path(__file__).parent.parent / "container" / "init.py"
+GRACE_SECONDS = 120.0
+"""Between SIGTERM and SIGKILL. Source: StopTrainingJob."""
+LONGEST_LINE = 256 * 1024 - 26
+"""Bytes in one CloudWatch Logs event, its overhead taken off."""
+
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Container:
+    """What to run. Paths in `command`, `environment` and `working_directory` are those the
+    program sees; `directory` is where its /opt/ml lies outside."""
+
+    environment: Environment
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    directory: Path
+    working_directory: str = "/opt/ml"
+    host_names: tuple[str, ...] = ()
+    """Names that resolve to this machine inside, such as algo-1."""
+    writable: bool = True
+    """False makes /opt/ml/model read-only, as for an endpoint."""
+    read_only_paths: tuple[Path, ...] = field(default=())
+    """Further files and directories the program may see, at their own paths."""
+
+
+class Cause(Enum):
+    EXITED = "exited"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a program ended. `code` is 128 + n when signal n killed it, as Docker tells it."""
+
+    code: int
+    cause: Cause
+    seconds: float
+
+
+class Process:
+    """A started container. Its output is read by threads of its own until it ends."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], readers: list[threading.Thread]) -> None:
+        self._popen = popen
+        self._readers = readers
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """The exit code, or None if it still runs after `timeout` seconds."""
+        try:
+            code = self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def terminate(self) -> None:
+        """SIGTERM to the program and its children. It may take its time to end."""
+        self._tell(b"terminate\n")
+
+    def kill(self) -> None:
+        """End the program and everything it started, at once."""
+        self._tell(b"kill\n")
+
+    def stop(self, grace: float) -> int:
+        """SIGTERM, up to `grace` seconds, SIGKILL; the exit code."""
+        self.terminate()
+        code = self.wait(grace)
+        if code is None:
+            self.kill()
+            code = self.wait()
+            assert code is not None
+        return code
+
+    def _tell(self, command: bytes) -> None:
+        with self._lock:
+            try:
+                assert self._popen.stdin is not None
+                self._popen.stdin.write(command)
+                self._popen.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                pass  # it has ended
+
+
+def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = None) -> Process:
+    """Start a container. Lines of stdout and stderr go to `on_line` in the order they were
+    written, or those of stderr to `on_error_line` where that is given."""
+    # A child of this many-threaded process must not run Python between fork and exec, so
+    # init.py does the unsharing. Its stdin is the lifeline: it closes when we die, however.
+    popen = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(INIT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if on_error_line else subprocess.STDOUT,
+        env={},
+        start_new_session=True,
+        close_fds=True,
+    )
+    assert popen.stdin is not None and popen.stdout is not None
+    readers = [_reader(popen.stdout.fileno(), on_line)]
+    if on_error_line is not None:
+        assert popen.stderr is not None
+        readers.append(_reader(popen.stderr.fileno(), on_error_line))
+    process = Process(popen, readers)
+    process._tell(json.dumps(_plan(container)).encode() + b"\n")
+    return process
+
+
+def run(
+    container: Container,
+    control: Control,
+    on_line: OnLine,
+    on_error_line: OnLine | None = None,
+    *,
+    max_seconds: float | None = None,
+    grace: float = GRACE_SECONDS,
+) -> Exit:
+    """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`."""
+    begun = time.monotonic()
+    process = start(container, on_line, on_error_line)
+    control.on_stop(process.terminate)
+    cause = Cause.EXITED
+    deadline = None if max_seconds is None else begun + max_seconds
+    kill_at: float | None = None
+    while True:
+        code = process.wait(0.05 if time.monotonic() - begun < 1 else 0.2)
+        now = time.monotonic()
+        if code is not None:
+            if control.stop_requested and cause is Cause.EXITED:
+                cause = Cause.STOPPED
+            return Exit(code, cause, now - begun)
+        if kill_at is None and (control.stop_requested or (deadline and now >= deadline)):
+            cause = Cause.STOPPED if control.stop_requested else Cause.TIMED_OUT
+            process.terminate()
+            kill_at = now + grace
+        elif kill_at is not None and now >= kill_at:
+            process.kill()
+
+
+def _plan(container: Container) -> dict[str, object]:
+    """What init.py is told, as one line of JSON."""
+    environment = container.environment
+    return {
+        "command": list(container.command),
+        "variables": _variables(container),
+        "directory": str(container.directory),
+        "working_directory": container.working_directory,
+        "host_names": list(container.host_names),
+        "read_only_model": not container.writable,
+        "visible": [
+            str(path)
+            for path in (
+                environment.bin.parent,
+                *_interpreter_homes(environment.python),
+                INIT.parent,
+                *container.read_only_paths,
+            )
+        ],
+    }
+
+
+def _variables(container: Container) -> dict[str, str]:
+    return {
+        "PATH": f"{container.environment.bin}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "VIRTUAL_ENV": str(container.environment.bin.parent),
+        **container.variables,
+    }
+
+
+def _interpreter_homes(python: Path) -> list[Path]:
+    """The installations behind an environment's interpreter, link by link."""
+    homes = []
+    while python.is_symlink():
+        python = python.parent / os.readlink(python)
+        homes.append(python.parent.parent)
+    return homes
+
+
+def _reader(descriptor: int, on_line: OnLine) -> threading.Thread:
+    thread = threading.Thread(target=_read_lines, args=(descriptor, on_line), daemon=True)
+    thread.start()
+    return thread
+
+
+def _read_lines(descriptor: int, on_line: OnLine) -> None:
+    """Cut a stream of bytes into lines. What is not UTF-8 is replaced, not lost."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    while chunk := os.read(descriptor, 65536):
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        for line in lines:
+            on_line(line)
+        while len(rest) > LONGEST_LINE // 4:
+            on_line(rest[: LONGEST_LINE // 4])
+            rest = rest[LONGEST_LINE // 4 :]
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        on_line(rest)

@@ -1,0 +1,138 @@
+"""Executor: runs each job on a thread of its own, so many at a time, the rest queued.
+
+Owns the threads and the wish to stop. Does not own a job's status: the work it is given
+writes that, and ends it whatever happens.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+LOG = logging.getLogger(__name__)
+
+
+class Control:
+    """How the world reaches a job that is queued or running."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def wait_for_stop(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds; True if a stop was asked for."""
+        return self._stop.wait(timeout)
+
+    def on_stop(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a stop is asked for, or now if it already was."""
+        with self._lock:
+            if not self._stop.is_set():
+                self._listeners.append(listener)
+                return
+        listener()
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._stop.is_set():
+                return
+            self._stop.set()
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener()
+
+
+Work = Callable[[Control], None]
+
+
+class Executor:
+    """First come, first served. `slots` jobs run at once."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._controls: dict[str, Control] = {}
+        self._queue: deque[tuple[str, Work, Control]] = deque()
+        self._running = 0
+        self._idle = threading.Condition(self._lock)
+        self._closed = False
+
+    def submit(self, job: str, work: Work) -> Control:
+        """Queue a job under its ARN. `work` is called once, also after a stop was asked
+        for, so that it can end the record."""
+        control = Control()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the executor is closed")
+            if job in self._controls:
+                raise ValueError(f"{job} is already queued or running")
+            self._controls[job] = control
+            self._queue.append((job, work, control))
+        self._start_next()
+        return control
+
+    def stop(self, job: str) -> bool:
+        """Ask a job to stop; False if it is not here (it ended)."""
+        with self._lock:
+            control = self._controls.get(job)
+        if control is None:
+            return False
+        control.stop()
+        self._start_next()
+        return True
+
+    def running_jobs(self) -> int:
+        """How many jobs hold a slot."""
+        with self._lock:
+            return self._running
+
+    def close(self, timeout: float) -> bool:
+        """Stop everything; True if all work ended within `timeout` seconds."""
+        with self._lock:
+            self._closed = True
+            controls = list(self._controls.values())
+        for control in controls:
+            control.stop()
+        self._start_next()
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._controls, timeout)
+
+    def _start_next(self) -> None:
+        while True:
+            with self._lock:
+                entry = self._take()
+                if entry is None:
+                    return
+                self._running += 1
+            name = f"job-{entry[0].rsplit('/', 1)[-1]}"
+            threading.Thread(target=self._run, args=entry, name=name, daemon=True).start()
+
+    def _take(self) -> tuple[str, Work, Control] | None:
+        """The next job to start. One that was stopped while it waited goes ahead of the
+        slots: it only has its record to end."""
+        for index, (_, _, control) in enumerate(self._queue):
+            if control.stop_requested:
+                entry = self._queue[index]
+                del self._queue[index]
+                return entry
+        if self._running < self._slots and self._queue:
+            return self._queue.popleft()
+        return None
+
+    def _run(self, job: str, work: Work, control: Control) -> None:
+        try:
+            work(control)
+        except Exception:
+            LOG.exception("job %s ended with a fault of sagestack's own", job)
+        finally:
+            with self._idle:
+                del self._controls[job]
+                self._running -= 1
+                self._idle.notify_all()
+            self._start_next()

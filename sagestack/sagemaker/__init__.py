@@ -1,0 +1,1 @@
+"""SageMaker: one file per kind of resource."""
