@@ -42,8 +42,10 @@ class Container:
     working_directory: str = "/opt/ml"
     host_names: tuple[str, ...] = ()
     """Names that resolve to this machine inside, such as algo-1."""
-    writable: bool = True
-    """False makes /opt/ml/model read-only, as for an endpoint."""
+    read_only_model: bool = False
+    """Whether /opt/ml/model can't be written, as for an endpoint."""
+    isolate_network: bool = False
+    """Whether the program has no network but a loopback of its own."""
     read_only_paths: tuple[Path, ...] = field(default=())
     """Further files and directories the program may see, at their own paths."""
 
@@ -181,7 +183,8 @@ def _plan(container: Container) -> dict[str, object]:
         "directory": str(container.directory),
         "working_directory": container.working_directory,
         "host_names": list(container.host_names),
-        "read_only_model": not container.writable,
+        "read_only_model": container.read_only_model,
+        "isolate_network": container.isolate_network,
         "visible": [
             str(path)
             for path in (
@@ -206,12 +209,12 @@ def _variables(container: Container) -> dict[str, str]:
 
 
 def _interpreter_homes(python: Path) -> list[Path]:
-    """The installations behind an environment's interpreter, link by link."""
-    homes = []
+    """The links that lead to an environment's interpreter, and where it is installed."""
+    links = []
     while python.is_symlink():
         python = python.parent / os.readlink(python)
-        homes.append(python.parent.parent)
-    return homes
+        links.append(python)
+    return [*links[:-1], python.resolve().parent.parent]
 
 
 def _reader(descriptor: int, on_line: OnLine) -> threading.Thread:

@@ -52,9 +52,7 @@ class AwsSession(Protocol):
     def download(self, bucket: str, key: str, path: Path) -> None:
         """An object of any size into a file. Raises NoSuchBucket, NoSuchKey."""
 
-    def upload(
-        self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None
-    ) -> None:
+    def upload(self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None) -> None:
         """A file of any size into an object. Raises NoSuchBucket."""
 
     def put_object(self, bucket: str, key: str, body: bytes) -> None: ...

@@ -1,0 +1,173 @@
+"""BotoHost: the host as boto3 reaches it, at an endpoint or in a process under moto."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from sagestack.engine.host import LogEvent, NoSuchBucket, NoSuchKey, S3Object
+
+LOG = logging.getLogger(__name__)
+TRANSFER = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
+MISSING_KEY = ("NoSuchKey", "404")
+
+
+class BotoHost:
+    """A host at `endpoint_url`, or moto's in-process one where that is None."""
+
+    def __init__(self, endpoint_url: str | None) -> None:
+        self.endpoint_url = endpoint_url
+        self._sessions: dict[tuple[str, str], BotoSession] = {}
+        self._lock = threading.Lock()
+
+    def session(self, account: str, region: str) -> BotoSession:
+        with self._lock:
+            session = self._sessions.get((account, region))
+            if session is None:
+                session = BotoSession(account, region, self.endpoint_url)
+                self._sessions[account, region] = session
+            return session
+
+
+class BotoSession:
+    """Implements engine.host.AwsSession. LocalStack takes a 12-digit access key as the
+    account to act in."""
+
+    def __init__(self, account: str, region: str, endpoint_url: str | None) -> None:
+        self.account, self.region, self.endpoint_url = account, region, endpoint_url
+        self._session = boto3.session.Session(
+            aws_access_key_id=account, aws_secret_access_key="sagestack", region_name=region
+        )
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def client(self, service: str) -> Any:
+        """A client of this account and region. Clients are safe to share between threads."""
+        with self._lock:
+            if service not in self._clients:
+                config = Config(
+                    s3={"addressing_style": "path"},
+                    max_pool_connections=32,
+                    retries={"mode": "standard", "max_attempts": 3},
+                )
+                self._clients[service] = self._session.client(
+                    service, endpoint_url=self.endpoint_url, config=config
+                )
+            return self._clients[service]
+
+    def bucket_exists(self, bucket: str) -> bool:
+        try:
+            self.client("s3").head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+                return False
+            raise
+        return True
+
+    def list_objects(self, bucket: str, prefix: str) -> Iterator[S3Object]:
+        pages = self.client("s3").get_paginator("list_objects_v2").paginate
+        for page in _s3(lambda: list(pages(Bucket=bucket, Prefix=prefix)), bucket, prefix):
+            for entry in page.get("Contents", ()):
+                yield S3Object(entry["Key"], entry["Size"], entry["LastModified"])
+
+    def read_object(self, bucket: str, key: str) -> bytes:
+        get = self.client("s3").get_object
+        body: bytes = _s3(lambda: get(Bucket=bucket, Key=key), bucket, key)["Body"].read()
+        return body
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        get = self.client("s3").get_object
+        body = _s3(lambda: get(Bucket=bucket, Key=key), bucket, key)["Body"]
+        with path.open("wb") as file:
+            for chunk in body.iter_chunks(1024**2):
+                file.write(chunk)
+
+    def upload(self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None) -> None:
+        extra: dict[str, str] = {}
+        if kms_key_id:
+            extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id}
+        client = self.client("s3")
+
+        def send() -> None:
+            if os.path.getsize(path) < TRANSFER.multipart_threshold:
+                with path.open("rb") as file:
+                    client.put_object(Bucket=bucket, Key=key, Body=file, **extra)
+            else:
+                client.upload_file(str(path), bucket, key, ExtraArgs=extra, Config=TRANSFER)
+
+        _s3(send, bucket, key)
+
+    def put_object(self, bucket: str, key: str, body: bytes) -> None:
+        put = self.client("s3").put_object
+        _s3(lambda: put(Bucket=bucket, Key=key, Body=body), bucket, key)
+
+    def create_log_stream(self, group: str, stream: str) -> None:
+        logs = self.client("logs")
+        for call, arguments in (
+            (logs.create_log_group, {"logGroupName": group}),
+            (logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
+        ):
+            try:
+                call(**arguments)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+                    raise
+
+    def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        self.client("logs").put_log_events(
+            logGroupName=group,
+            logStreamName=stream,
+            logEvents=[{"timestamp": e.timestamp, "message": e.message} for e in events],
+        )
+
+    def put_metric_data(self, namespace: str, data: Sequence[Mapping[str, Any]]) -> None:
+        self.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=list(data))
+
+    def put_event(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]
+    ) -> None:
+        entry = {
+            "Source": source,
+            "DetailType": detail_type,
+            "Detail": json.dumps(detail),
+            "Resources": list(resources),
+        }
+        self.client("events").put_events(Entries=[entry])
+
+    def role_environment(self, role_arn: str, session_name: str) -> dict[str, str]:
+        answer = self.client("sts").assume_role(
+            RoleArn=role_arn, RoleSessionName=session_name[:64], DurationSeconds=43200
+        )
+        credentials = answer["Credentials"]
+        environment = {
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+        if self.endpoint_url:
+            environment["AWS_ENDPOINT_URL"] = self.endpoint_url
+        return environment
+
+
+def _s3[T](call: Callable[[], T], bucket: str, key: str) -> T:
+    try:
+        return call()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "NoSuchBucket":
+            raise NoSuchBucket(bucket) from None
+        if code in MISSING_KEY:
+            raise NoSuchKey(f"s3://{bucket}/{key}") from None
+        raise

@@ -1,0 +1,70 @@
+"""LogWriter: a program's lines, sent to CloudWatch Logs while it runs.
+
+A line is handed over in microseconds and sent in batches by a thread of the writer's own,
+so that a program that prints 10,000 lines a second is not slowed by the API. The queue is
+bounded: a program that outruns it waits, as it would on a full pipe.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+
+from sagestack.engine.host import AwsSession, LogEvent
+
+LOG = logging.getLogger(__name__)
+MOST_EVENTS = 2_000
+MOST_BYTES = 900_000
+"""A batch stays below PutLogEvents' limits of 10,000 events and 1 MiB."""
+INTERVAL = 0.2
+"""Seconds between batches of a program that prints little."""
+
+
+class LogWriter:
+    """Makes the group and the stream at once: clients look for them before the first line."""
+
+    def __init__(self, aws: AwsSession, group: str, stream: str) -> None:
+        self._aws, self._group, self._stream = aws, group, stream
+        self._queue: queue.Queue[LogEvent | None] = queue.Queue(maxsize=50_000)
+        aws.create_log_stream(group, stream)
+        self._thread = threading.Thread(target=self._run, name=f"logs-{stream}", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Queue one line. CloudWatch takes no empty event, so an empty line becomes a blank."""
+        self._queue.put(LogEvent(int(time.time() * 1000), line or " "))
+
+    def close(self) -> None:
+        """Send what is queued, and end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._collect()
+            if batch:
+                try:
+                    self._aws.put_log_events(self._group, self._stream, batch)
+                except Exception:
+                    LOG.exception("%s lines for %s are lost", len(batch), self._stream)
+
+    def _collect(self) -> tuple[list[LogEvent], bool]:
+        """The next batch, and whether more may come."""
+        first = self._queue.get()
+        if first is None:
+            return [], False
+        batch, size = [first], len(first.message)
+        deadline = time.monotonic() + INTERVAL
+        while len(batch) < MOST_EVENTS and size < MOST_BYTES // 4:
+            try:
+                event = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return batch, True
+            if event is None:
+                return batch, False
+            batch.append(event)
+            size += len(event.message)
+        return batch, True

@@ -1,0 +1,47 @@
+"""Workspace: the directory of one job, taken away when the job has ended.
+
+<parent>/<name>-<digest>/algo-1/ml      /opt/ml of the job's first host
+                                ml.tmp  its /tmp; init.py makes its siblings
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    directory: Path
+
+    @classmethod
+    def create(cls, parent: Path, arn: str) -> Workspace:
+        """An empty directory for the job with this ARN. The digest keeps jobs of one name in
+        different accounts and regions apart."""
+        name = arn.rsplit("/", 1)[-1].rsplit(":", 1)[-1][:64]
+        digest = hashlib.sha256(arn.encode()).hexdigest()[:12]
+        directory = parent / f"{name}-{digest}"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        return cls(directory)
+
+    def host(self, name: str) -> Path:
+        """The directory that becomes /opt/ml of a host such as algo-1."""
+        path = self.directory / name / "ml"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def inside(directory: Path, container_path: str) -> Path:
+    """Where a path below /opt/ml lies outside. Raises ValueError for one that leaves it."""
+    if container_path != "/opt/ml" and not container_path.startswith("/opt/ml/"):
+        raise ValueError(f"{container_path} is not below /opt/ml")
+    path = directory.joinpath(*container_path.split("/")[3:])
+    if ".." in path.parts:
+        raise ValueError(f"{container_path} leaves /opt/ml")
+    return path
