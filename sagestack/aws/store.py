@@ -12,12 +12,11 @@ survives the death of the process.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import json
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,6 +41,8 @@ CREATE INDEX IF NOT EXISTS by_created ON records (kind, account, region, parent,
 CREATE INDEX IF NOT EXISTS by_modified ON records (kind, account, region, parent, modified, id);
 CREATE INDEX IF NOT EXISTS by_status
     ON records (kind, account, region, parent, status, created, id);
+CREATE INDEX IF NOT EXISTS in_order_of_status
+    ON records (kind, account, region, parent, status, id);
 CREATE INDEX IF NOT EXISTS by_arn ON records (arn);
 CREATE TABLE IF NOT EXISTS tags (
     arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, key)
@@ -229,7 +230,7 @@ class Store:
             token = _write_token(rows[-1][column], rows[-1]["id"])
         return Page([_record(row) for row in rows], token)
 
-    def every(self, kind: str, *statuses: str) -> list[Record]:
+    def every(self, kind: str, *statuses: str) -> Sequence[Record]:
         """All records of a kind, in every account and region, in one of the statuses."""
         marks = ",".join("?" * len(statuses))
         with self._read() as connection:
@@ -258,7 +259,7 @@ class Store:
         with self._write() as connection:
             _put_tags(connection, arn, tags)
 
-    def delete_tags(self, arn: str, keys: list[str]) -> None:
+    def delete_tags(self, arn: str, keys: Iterable[str]) -> None:
         with self._write() as connection:
             connection.executemany(
                 "DELETE FROM tags WHERE arn = ? AND key = ?", [(arn, key) for key in keys]
@@ -373,6 +374,8 @@ def _write_token(value: Any, row_id: int) -> str:
 def _read_token(token: str) -> tuple[Any, int]:
     try:
         value, row_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, binascii.Error):
+    except (TypeError, ValueError):
         raise ValidationException("The pagination token is invalid.") from None
+    if not isinstance(value, str | int | float) or not isinstance(row_id, int):
+        raise ValidationException("The pagination token is invalid.")
     return value, row_id
