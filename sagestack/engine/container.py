@@ -143,6 +143,13 @@ def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = 
     return process
 
 
+def probe_sandbox() -> bool:
+    """Whether this machine lets us make a sandbox."""
+    plan = json.dumps({"isolate_network": False}) + "\n"
+    command = [sys.executable, "-I", "-S", str(INIT), "--probe"]
+    return subprocess.run(command, input=plan, text=True, env={}, check=False).returncode == 0
+
+
 def run(
     container: Container,
     control: Control,

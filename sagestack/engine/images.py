@@ -73,7 +73,7 @@ class Images:
         return iter(self._images)
 
     def find(self, uri: str) -> Image:
-        """The image for a URI such as `<account>.dkr.ecr.<region>.amazonaws.com/<repository>:<tag>`.
+        """The image for a URI such as `<registry>/<repository>:<tag>`.
 
         Raises UnknownImage, whose text says what is known and how to add one.
         """

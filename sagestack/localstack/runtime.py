@@ -1,0 +1,99 @@
+"""The instance inside a LocalStack process: made on first use, ended with the process.
+
+Hooks run when LocalStack starts, is ready and shuts down. Records lie in LocalStack's own
+data directory, which it empties at a start unless PERSISTENCE=1.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from localstack import config
+from localstack.runtime import hooks
+from localstack.runtime.server import twisted as twisted_server
+from twisted.internet import endpoints as twisted_endpoints
+
+from sagestack.aws.store import Store
+from sagestack.boto_host import BotoHost
+from sagestack.context import Instance
+from sagestack.engine.executor import Executor
+from sagestack.engine.images import Images, added_images
+from sagestack.localstack.status import serve_status
+from sagestack.paths import environments_directory
+from sagestack.services import recover
+
+LOG = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_instance: Instance | None = None
+
+
+def instance() -> Instance:
+    """The one instance of this process."""
+    global _instance
+    with _lock:
+        if _instance is None:
+            _instance = _open()
+        return _instance
+
+
+def _open() -> Instance:
+    directory = Path(config.dirs.data) / "sagestack"
+    if not config.PERSISTENCE:
+        shutil.rmtree(directory, ignore_errors=True)
+    shutil.rmtree(directory / "jobs", ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    slots = int(os.environ.get("SAGESTACK_JOBS") or max(2, os.cpu_count() or 2))
+    return Instance(
+        directory=directory,
+        store=Store(directory / "records.sqlite"),
+        host=BotoHost(f"http://127.0.0.1:{config.GATEWAY_LISTEN[0].port}"),
+        images=Images(
+            environments_directory(), added_images(os.environ.get("SAGESTACK_IMAGES", ""))
+        ),
+        executor=Executor(slots),
+    )
+
+
+@hooks.on_infra_start()  # type: ignore[untyped-decorator]
+def sagestack_start() -> None:
+    """Before the gateway listens."""
+    _listen_where_told()
+
+
+@hooks.on_infra_ready()  # type: ignore[untyped-decorator]
+def sagestack_ready() -> None:
+    """The other services answer: end what a dead server left running, serve again."""
+    recover(instance())
+    serve_status(instance())
+
+
+@hooks.on_infra_shutdown()  # type: ignore[untyped-decorator]
+def sagestack_stop() -> None:
+    if _instance is not None:
+        _instance.servers.close()
+
+
+def _listen_where_told() -> None:
+    """LocalStack 4.14's IPv4 endpoint ignores the host of GATEWAY_LISTEN and listens on every
+    interface. Give the endpoint the host it was told."""
+    hosts = {
+        listen.port: listen.host
+        for listen in config.GATEWAY_LISTEN
+        if not config.is_ipv6_address(listen.host)
+    }
+
+    def endpoint(reactor: object, port: int) -> object:
+        return twisted_endpoints.TCP4ServerEndpoint(
+            reactor, port, interface=hosts.get(port, "127.0.0.1")
+        )
+
+    class Endpoints:
+        TCP4ServerEndpoint = staticmethod(endpoint)
+        TCP6ServerEndpoint = twisted_endpoints.TCP6ServerEndpoint
+
+    twisted_server.endpoints = Endpoints

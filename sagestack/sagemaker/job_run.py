@@ -1,0 +1,55 @@
+"""What carrying out any SageMaker job takes: its command, its log, its failure text."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sagestack.engine.container import INIT
+from sagestack.engine.host import AwsSession
+from sagestack.engine.images import Environment
+from sagestack.engine.logs import LogWriter
+
+LONGEST_FAILURE = 1024
+"""Characters of /opt/ml/output/failure that become the FailureReason."""
+
+
+class JobLog(LogWriter):
+    """The stream of one host: `<job>/<host>-<epoch milliseconds>`."""
+
+    def __init__(self, aws: AwsSession, group: str, job_name: str, host: str) -> None:
+        super().__init__(aws, group, f"{job_name}/{host}-{int(time.time() * 1000)}")
+
+
+def container_command(
+    environment: Environment,
+    program: str,
+    entrypoint: list[str] | None,
+    arguments: list[str] | None,
+) -> tuple[str, ...]:
+    """The request's entrypoint and arguments, or the image's own program and the arguments."""
+    if entrypoint:
+        return (*entrypoint, *(arguments or ()))
+    return (*image_program(environment, program), *(arguments or ()))
+
+
+def image_program(environment: Environment, program: str) -> tuple[str, ...]:
+    """`train` or `serve`: the image's own where its environment has one, else sagestack's."""
+    own = environment.bin / program
+    if own.exists():
+        return (str(own),)
+    return (str(environment.python), str(INIT.parent / f"{program}.py"))
+
+
+def read_failure(directory: Path) -> str:
+    """What the program wrote to /opt/ml/output/failure, cut as AWS cuts it."""
+    path = directory / "output/failure"
+    if not path.is_file() or path.is_symlink():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(LONGEST_FAILURE).strip()
+
+
+def failure_reason(text: str, code: int) -> str:
+    """`AlgorithmError: <text>, exit code: n`, with an empty text where there is none."""
+    return f"AlgorithmError: {text}, exit code: {code}"

@@ -1,0 +1,87 @@
+"""What a CreateProcessingJob request may hold, beyond the service model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sagestack.aws.errors import ValidationException
+from sagestack.aws.registry import Request
+from sagestack.context import Context
+from sagestack.engine.workspace import inside
+from sagestack.sagemaker.job_rules import (
+    known_image,
+    one_instance,
+    refuse,
+    refuse_members,
+    s3_uri,
+)
+
+ROOT = "/opt/ml/processing"
+
+
+def check_request(request: Request, context: Context) -> None:
+    """Raises ValidationException."""
+    application = request["AppSpecification"]
+    known_image(application["ImageUri"], context)
+    if not application.get("ContainerEntrypoint"):
+        raise refuse(
+            "processing jobs without a ContainerEntrypoint: its images have no entrypoint "
+            "of their own"
+        )
+    one_instance(
+        request["ProcessingResources"]["ClusterConfig"]["InstanceCount"], "processing jobs"
+    )
+    inputs = request.get("ProcessingInputs", [])
+    outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    _unique("ProcessingInputs", [entry["InputName"] for entry in inputs])
+    _unique("Outputs", [entry["OutputName"] for entry in outputs])
+    for entry in inputs:
+        _check_input(entry)
+    for entry in outputs:
+        _check_output(entry)
+
+
+def _check_input(entry: dict[str, Any]) -> None:
+    where = f"input {entry['InputName']}"
+    refuse_members(entry, "DatasetDefinition", "AppManaged")
+    source = entry.get("S3Input")
+    if source is None:
+        raise ValidationException(f"S3Input is required ({where}).")
+    if source.get("S3InputMode", "File") != "File":
+        raise refuse(f"S3InputMode {source['S3InputMode']} ({where}): it runs File")
+    if source["S3DataType"] != "S3Prefix":
+        raise refuse(f"S3DataType {source['S3DataType']} ({where}): it runs S3Prefix")
+    if source.get("S3CompressionType", "None") != "None":
+        raise ValidationException(
+            f"S3CompressionType {source['S3CompressionType']} is supported in Pipe mode only "
+            f"({where})."
+        )
+    s3_uri(source["S3Uri"], "S3Uri")
+    _check_path(source.get("LocalPath"), where)
+
+
+def _check_output(entry: dict[str, Any]) -> None:
+    where = f"output {entry['OutputName']}"
+    refuse_members(entry, "FeatureStoreOutput", "AppManaged")
+    target = entry.get("S3Output")
+    if target is None:
+        raise ValidationException(f"S3Output is required ({where}).")
+    if target["S3UploadMode"] != "EndOfJob":
+        raise refuse(f"S3UploadMode {target['S3UploadMode']} ({where}): it runs EndOfJob")
+    s3_uri(target["S3Uri"], "S3Uri")
+    _check_path(target.get("LocalPath"), where)
+
+
+def _check_path(path: str | None, where: str) -> None:
+    if path is None or not f"{path}/".startswith(f"{ROOT}/"):
+        raise ValidationException(f"LocalPath must start with {ROOT} ({where}): {path}")
+    try:
+        inside(Path("/opt/ml"), path)
+    except ValueError as error:
+        raise ValidationException(f"Invalid LocalPath ({where}): {error}") from None
+
+
+def _unique(member: str, names: list[str]) -> None:
+    if len(names) != len(set(names)):
+        raise ValidationException(f"Names in {member} must be unique.")

@@ -1,0 +1,137 @@
+"""TrainingJob: a container run to completion over /opt/ml, its model uploaded to S3.
+
+Operations: CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob.
+`rules` says what a request may hold, `run` carries the job out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from sagestack.aws.errors import ResourceInUse, ValidationException
+from sagestack.aws.registry import Request, Response
+from sagestack.aws.store import Document, Key, Record, RecordExists
+from sagestack.context import Context, Instance
+from sagestack.sagemaker import listing
+from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord
+from sagestack.sagemaker.service import sagemaker
+from sagestack.sagemaker.tags import tags_of
+from sagestack.sagemaker.training_job.rules import check_request
+from sagestack.sagemaker.training_job.run import run_training_job
+from sagestack.sagemaker.training_job.status import fail, start_transition
+
+KIND = TRAINING_JOB.kind
+DEFAULT_MAX_RUNTIME = 86_400
+"""Seconds. Source: the SDKs' habit; AWS does not say what it does without one."""
+
+
+@sagemaker.operation("CreateTrainingJob")
+def create_training_job(request: Request, context: Context) -> Response:
+    check_request(request, context)
+    record = _new_record(request, context)
+    try:
+        context.store.create(record, tags_of(request))
+    except RecordExists as taken:
+        raise ResourceInUse(
+            "Training job names must be unique within an AWS account and region, and a "
+            f"training job with this name already exists ({taken.record.arn})"
+        ) from None
+    job = JobRecord.of(TRAINING_JOB, record, context)
+    context.instance.executor.submit(record.arn, partial(run_training_job, job))
+    return {"TrainingJobArn": record.arn}
+
+
+@sagemaker.operation("DescribeTrainingJob")
+def describe_training_job(request: Request, context: Context) -> Response:
+    record = _existing(request, context)
+    return record.document | {"LastModifiedTime": record.modified}
+
+
+@sagemaker.operation("ListTrainingJobs")
+def list_training_jobs(request: Request, context: Context) -> Response:
+    if "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request:
+        raise ValidationException(
+            "sagestack keeps no warm pools and no training plans to filter training jobs by."
+        )
+    page = listing.page(context, KIND, request, default_order="Ascending")
+    summaries: list[dict[str, Any]] = [
+        listing.pick(
+            record.document,
+            "TrainingJobName",
+            "TrainingJobArn",
+            "CreationTime",
+            "TrainingEndTime",
+            "TrainingJobStatus",
+            "SecondaryStatus",
+        )
+        | {"LastModifiedTime": record.modified}
+        for record in page.records
+    ]
+    return listing.response("TrainingJobSummaries", summaries, page)
+
+
+@sagemaker.operation("StopTrainingJob")
+def stop_training_job(request: Request, context: Context) -> Response:
+    record = _existing(request, context)
+
+    def to_stopping(document: Document) -> None:
+        status = document["TrainingJobStatus"]
+        if status not in ("InProgress", "Stopping"):
+            raise ValidationException(
+                f"The request was rejected because the training job is in status {status}."
+            )
+        if status == "InProgress":
+            document["TrainingJobStatus"] = "Stopping"
+            start_transition(document, "Stopping", "Stopping the training job")
+
+    JobRecord.of(TRAINING_JOB, record, context).change(to_stopping)
+    context.instance.executor.stop(record.arn)
+    return {}
+
+
+def recover(instance: Instance) -> None:
+    """End the jobs that ran when the server died: nothing of them runs any more."""
+    for record in instance.store.every(KIND, "InProgress", "Stopping"):
+        context = instance.context(record.key.account, record.key.region)
+        JobRecord.of(TRAINING_JOB, record, context).change(
+            partial(
+                fail,
+                reason="InternalServerError: The server that ran this job was stopped or died "
+                "before the job ended. Please try again.",
+            )
+        )
+
+
+def _existing(request: Request, context: Context) -> Record:
+    key = Key.of(context.caller, KIND, request["TrainingJobName"])
+    record = context.store.get(key)
+    if record is None:
+        raise ValidationException("Requested resource not found.")
+    return record
+
+
+def _new_record(request: Request, context: Context) -> Record:
+    name = request["TrainingJobName"]
+    arn = context.caller.arn("sagemaker", f"training-job/{name.lower()}")
+    now = datetime.now(UTC)
+    document = {member: value for member, value in request.items() if member != "Tags"}
+    document |= {
+        "TrainingJobArn": arn,
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Starting",
+        "SecondaryStatusTransitions": [],
+        "CreationTime": now,
+        "StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME}
+        | request.get("StoppingCondition", {}),
+        "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+        "EnableInterContainerTrafficEncryption": request.get(
+            "EnableInterContainerTrafficEncryption", False
+        ),
+        "EnableManagedSpotTraining": False,
+    }
+    start_transition(document, "Starting", "Starting the training job", now)
+    return Record(
+        Key.of(context.caller, KIND, name), arn, document, "InProgress", created=now, modified=now
+    )
