@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo setup test check clean lock docs bench e2e
 
 demo: setup
-	$(BIN)/sagestack up --port $(PORT)
+	$(BIN)/sagestack up --port $(PORT) --hold-stacks 30
 	AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) $(BIN)/python -m mlops.level0 run
 
 setup: .venv/.installed node_modules/.installed .venv/.images

@@ -56,7 +56,21 @@ def main() -> None:
 @click.option(
     "--persist", is_flag=True, help="Keep records and artifacts for the next start (PERSISTENCE=1)."
 )
-def up(port: int, host: str, foreground: bool, images: tuple[str, ...], persist: bool) -> None:
+@click.option(
+    "--hold-stacks",
+    type=float,
+    metavar="SECONDS",
+    help="Let calls that change a stack answer when it is done, or after so many seconds. "
+    "`cdk deploy` is done 5 s earlier by it.",
+)
+def up(
+    port: int,
+    host: str,
+    foreground: bool,
+    images: tuple[str, ...],
+    persist: bool,
+    hold_stacks: float | None,
+) -> None:
     """Start LocalStack with the plugin; return when it answers."""
     server = Server(port, host)
     if server.process() is not None:
@@ -65,6 +79,8 @@ def up(port: int, host: str, foreground: bool, images: tuple[str, ...], persist:
     settings = {"SAGESTACK_IMAGES": ",".join(images)} if images else {}
     if persist:
         settings["PERSISTENCE"] = "1"
+    if hold_stacks is not None:
+        settings["SAGESTACK_HOLD_STACKS"] = str(hold_stacks)
     try:
         added_images(settings.get("SAGESTACK_IMAGES", ""))
         _build(LOCALSTACK)

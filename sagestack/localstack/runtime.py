@@ -63,6 +63,10 @@ def _open() -> Instance:
 def sagestack_start() -> None:
     """Before the gateway listens."""
     _listen_where_told()
+    if seconds := float(os.environ.get("SAGESTACK_HOLD_STACKS") or 0):
+        from sagestack.localstack.hold import hold_stacks  # CloudFormation, only where asked for
+
+        hold_stacks(seconds)
 
 
 @hooks.on_infra_ready()  # type: ignore[untyped-decorator]
