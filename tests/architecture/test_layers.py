@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # A folder or module, and what it may not import.
 FORBIDDEN = {
     "infra": ["sagestack", "mlops", "processing", "training", "inference"],
-    "mlops": ["sagestack", "infra"],
+    "mlops": ["sagestack", "infra.stacks", "infra.constructs"],
     "processing": ["sagestack", "infra", "mlops", "training", "inference"],
     "training": ["sagestack", "infra", "mlops", "processing", "inference"],
     "inference": ["sagestack", "infra", "mlops", "processing", "training"],
