@@ -17,9 +17,9 @@ import traceback
 from typing import Any, NoReturn
 
 from .app import App, Worker
-from .user_code import import_user_module
 from .handlers import Handlers
 from .settings import Settings
+from .user_code import import_user_module
 
 LOG = logging.getLogger("model_server")
 PORT_TAKEN = 98

@@ -1,0 +1,214 @@
+"""ModelServer: one instance of a variant. Its container, its health, its restarts.
+
+A server that ends by itself is started again, at once the first time and then after ever
+longer waits. It keeps its directory; nothing is downloaded again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sagestack.engine.container import Container, Process, start
+from sagestack.engine.images import Environment
+from sagestack.serving.transport import NotReached, Reply, Transport, free_port
+
+LOG = logging.getLogger(__name__)
+STARTUP_SECONDS = 240.0
+"""A server must answer pings after so long. Source: contract, section 3.1."""
+GRACE_SECONDS = 30.0
+"""Between SIGTERM and SIGKILL. Source: contract, section 3.1."""
+PORT_TAKEN = 98
+"""How our model server ends when it can't have its port. Its own name for it is the same."""
+SOCKET = "serve.sock"
+LONGEST_WAIT = 60.0
+STEADY_SECONDS = 60.0
+"""A server that ran for so long is started again without a wait when it ends."""
+
+
+class ServerFailed(Exception):
+    """The server ended, or did not answer pings in time, before it was ready once."""
+
+
+class ServerStopped(Exception):
+    """The server was stopped before it was ready once."""
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """What all servers of a variant have in common."""
+
+    environment: Environment
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    lay_out: Callable[[Path], None]
+    """Fills the directory that becomes /opt/ml."""
+    startup_seconds: float = STARTUP_SECONDS
+    isolate_network: bool = False
+    """Only for our own model server: it is reached by a Unix socket then."""
+    host_names: tuple[str, ...] = ()
+
+
+class Log(Protocol):
+    """Where a server's lines go. Implemented by engine.logs.LogWriter."""
+
+    def write(self, line: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ModelServer:
+    def __init__(
+        self, plan: ServerPlan, parent: Path, open_log: Callable[[str], Log], name: str
+    ) -> None:
+        """`open_log` makes the log stream of an instance, given its id."""
+        self.id = f"i-{secrets.token_hex(9)[:17]}"
+        self.outstanding = 0
+        """Calls being answered. Only a hint: it is changed without a lock."""
+        self._name = name
+        self._plan = plan
+        self._directory = parent / self.id
+        self._open_log = open_log
+        self._log: Log | None = None
+        self._process: Process | None = None
+        self._transport: Transport | None = None
+        self._ready = False
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        """Held to start a process and to say that no more may start."""
+
+    @property
+    def ready(self) -> bool:
+        return self._ready
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Return once the server answers pings. Raises ServerFailed, ServerStopped, and what
+        `lay_out` raises."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._plan.lay_out(self._directory / "ml")
+        self._log = self._open_log(self.id)
+        self._launch()
+        threading.Thread(target=self._keep, name=f"server-{self._name}", daemon=True).start()
+
+    def invoke(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+        """Raises NotReached, TimedOut, Dropped."""
+        transport = self._transport
+        if transport is None or not self._ready:
+            raise NotReached(f"{self.id} is not ready")
+        self.outstanding += 1
+        try:
+            return transport.invoke(body, headers, seconds)
+        finally:
+            self.outstanding -= 1
+
+    def stop(self, grace: float = GRACE_SECONDS) -> None:
+        """End the server and take its directory away. Calls being answered have `grace`
+        seconds to end."""
+        with self._lock:
+            self._stopping.set()
+            self._ready = False
+            process = self._process
+        if process is not None:
+            process.stop(grace)
+        if self._transport is not None:
+            self._transport.close()
+        if self._log is not None:
+            self._log.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _launch(self) -> None:
+        """One process, from its start to its first answered ping."""
+        deadline = time.monotonic() + self._plan.startup_seconds
+        while True:
+            process, transport = self._begin()
+            pause = 0.02
+            while not transport.ready():
+                if process.wait(pause) is not None:
+                    break
+                if self._stopping.is_set():
+                    raise ServerStopped(self.id)
+                if time.monotonic() > deadline:
+                    self._say(f"no answer to pings in {self._plan.startup_seconds:g} seconds")
+                    process.kill()
+                    raise ServerFailed(self.id)
+                pause = min(pause * 1.3, 0.5)
+            else:
+                with self._lock:
+                    self._ready = not self._stopping.is_set()
+                return
+            if self._stopping.is_set():
+                raise ServerStopped(self.id)
+            code = process.wait()
+            if code != PORT_TAKEN:
+                self._say(f"the model server ended with exit code {code} before it was ready")
+                raise ServerFailed(self.id)
+
+    def _begin(self) -> tuple[Process, Transport]:
+        directory = self._directory / "ml"
+        port = free_port()
+        variables = {**self._plan.variables, "SAGEMAKER_BIND_TO_PORT": str(port)}
+        if self._plan.isolate_network:
+            variables["SAGESTACK_BIND_TO_SOCKET"] = f"/opt/ml/{SOCKET}"
+            transport = Transport.unix(directory / SOCKET)
+        else:
+            transport = Transport.tcp(port)
+        container = Container(
+            environment=self._plan.environment,
+            command=self._plan.command,
+            variables=variables,
+            directory=directory,
+            host_names=self._plan.host_names,
+            read_only_model=True,
+            isolate_network=self._plan.isolate_network,
+        )
+        assert self._log is not None
+        with self._lock:
+            if self._stopping.is_set():
+                raise ServerStopped(self.id)
+            self._process = start(container, self._log.write)
+            old, self._transport = self._transport, transport
+        if old is not None:
+            old.close()
+        return self._process, transport
+
+    def _keep(self) -> None:
+        """Start the server again whenever it ends, until it is stopped."""
+        wait = 0.0
+        while True:
+            assert self._process is not None
+            since = time.monotonic()
+            code = self._process.wait()
+            self._ready = False
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - since > STEADY_SECONDS:
+                wait = 0.0
+            LOG.warning("%s ended with exit code %s", self._name, code)
+            self._say(
+                f"the model server ended with exit code {code}; it is started again"
+                + (f" in {wait:g} seconds" if wait else "")
+            )
+            if self._stopping.wait(wait):
+                return
+            wait = min(max(1.0, wait * 2), LONGEST_WAIT)
+            try:
+                self._launch()
+            except ServerFailed:
+                continue
+            except ServerStopped:
+                return
+
+    def _say(self, text: str) -> None:
+        assert self._log is not None
+        self._log.write(f"sagestack: {text}")
