@@ -1,0 +1,272 @@
+"""The Expression of GetPartitions, made into a condition that the store's SQL evaluates.
+
+    or         := and (OR and)*
+    and        := not (AND not)*
+    not        := NOT not | "(" or ")" | comparison
+    comparison := column operator literal | literal operator column
+                | column [NOT] IN "(" literal ("," literal)* ")"
+                | column [NOT] BETWEEN literal AND literal
+                | column [NOT] LIKE string | column IS [NOT] NULL
+
+Values are compared as the partition key's type. Source: the API reference of GetPartitions.
+Literals become parameters, so nothing of the expression's text reaches the SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NoReturn
+
+from sagestack.glue.errors import InvalidInputException
+
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""How Hive writes a partition value that is NULL."""
+
+TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<string>'(?:[^']|'')*')
+    | (?P<number>-?\d+(?:\.\d+)?)
+    | (?P<word>\w+|`[^`]+`|"[^"]+")
+    | (?P<symbol><\s*>|!=|<=|>=|[=<>(),])
+    )""",
+    re.VERBOSE,
+)
+KEYWORDS = {"AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", "NULL"}
+FLIPPED = {"=": "=", "<>": "<>", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+INTEGERS = {"tinyint", "smallint", "int", "integer", "bigint", "long"}
+STRINGS = {"string", "varchar", "char"}
+# How a value of each type is made comparable in SQLite.
+SQL_OF_TYPE: Mapping[str, str] = {
+    **dict.fromkeys(STRINGS, "{}"),
+    **dict.fromkeys(INTEGERS, "CAST({} AS INTEGER)"),
+    "decimal": "CAST({} AS REAL)",
+    "date": "date({})",
+    "timestamp": "strftime('%Y-%m-%d %H:%M:%f', {})",
+}
+
+Values = tuple[Any, ...]
+Condition = tuple[str, Values]
+"""SQL and its parameters."""
+
+
+def condition_of(expression: str, keys: Sequence[Mapping[str, str]]) -> Condition:
+    """The condition on a partition's record, for a table with these PartitionKeys.
+
+    Raises InvalidInputException.
+    """
+    try:
+        return _Parser(expression, keys).parse()
+    except RecursionError:
+        raise InvalidInputException("The expression is nested too deeply.") from None
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+
+    def is_(self, *texts: str) -> bool:
+        return self.kind in ("keyword", "symbol") and self.text in texts
+
+
+@dataclass(frozen=True)
+class _Column:
+    index: int
+    name: str
+    type: str
+
+    @property
+    def raw(self) -> str:
+        return f"json_extract(document, '$.Values[{self.index}]')"
+
+    @property
+    def sql(self) -> str:
+        """The value in its type. NULL, where Hive's mark for it can't be of that type."""
+        raw = self.raw if self.type in STRINGS else f"NULLIF({self.raw}, '{NO_VALUE}')"
+        return SQL_OF_TYPE[self.type].format(raw)
+
+    @property
+    def parameter(self) -> str:
+        return SQL_OF_TYPE[self.type].format("?")
+
+    def literal(self, token: _Token) -> str:
+        """The text of a literal for this column. Raises InvalidInputException."""
+        text = token.text
+        try:
+            if self.type in INTEGERS:
+                int(text)
+            elif self.type == "decimal":
+                float(text)
+            elif self.type == "date":
+                date.fromisoformat(text)
+            elif self.type == "timestamp":
+                datetime.fromisoformat(text)
+        except ValueError:
+            article = "an" if self.type[0] in "aeiou" else "a"
+            raise InvalidInputException(f'"{text}" is not {article} {self.type}.') from None
+        return text
+
+
+class _Parser:
+    def __init__(self, expression: str, keys: Sequence[Mapping[str, str]]) -> None:
+        self._expression = expression
+        self._columns = {
+            key["Name"].lower(): _Column(index, key["Name"], _base_type(key.get("Type", "string")))
+            for index, key in enumerate(keys)
+        }
+        self._tokens = [*self._tokenize(), _Token("end", "")]
+        self._next = 0
+
+    def parse(self) -> Condition:
+        condition = self._or()
+        if self._peek().kind != "end":
+            self._fail()
+        return condition
+
+    def _or(self) -> Condition:
+        return self._joined("OR", self._and)
+
+    def _and(self) -> Condition:
+        return self._joined("AND", self._not)
+
+    def _joined(self, word: str, operand: Any) -> Condition:
+        conditions = [operand()]
+        while self._accept(word):
+            conditions.append(operand())
+        if len(conditions) == 1:
+            only: Condition = conditions[0]
+            return only
+        sql = f" {word} ".join(sql for sql, _ in conditions)
+        return f"({sql})", tuple(value for _, values in conditions for value in values)
+
+    def _not(self) -> Condition:
+        if self._accept("NOT"):
+            sql, values = self._not()
+            return f"NOT ({sql})", values
+        if self._accept("("):
+            condition = self._or()
+            self._expect(")")
+            return condition
+        return self._comparison()
+
+    def _comparison(self) -> Condition:
+        if self._peek().kind in ("string", "number"):
+            literal, operator = self._literal(), FLIPPED[self._operator()]
+            return self._compare(self._column(), operator, literal)
+        column = self._column()
+        if self._accept("IS"):
+            negated = "NOT " if self._accept("NOT") else ""
+            self._expect("NULL")
+            return f"NULLIF({column.raw}, '{NO_VALUE}') IS {negated}NULL", ()
+        negated = "NOT " if self._accept("NOT") else ""
+        if self._accept("IN"):
+            return self._in(column, negated)
+        if self._accept("BETWEEN"):
+            low = column.literal(self._literal())
+            self._expect("AND")
+            high = column.literal(self._literal())
+            place = column.parameter
+            return f"{column.sql} {negated}BETWEEN {place} AND {place}", (low, high)
+        if self._accept("LIKE"):
+            return self._like(column, negated)
+        if negated:
+            self._fail()
+        operator = self._operator()
+        return self._compare(column, operator, self._literal())
+
+    def _compare(self, column: _Column, operator: str, literal: _Token) -> Condition:
+        return f"{column.sql} {operator} {column.parameter}", (column.literal(literal),)
+
+    def _in(self, column: _Column, negated: str) -> Condition:
+        self._expect("(")
+        values = [column.literal(self._literal())]
+        while self._accept(","):
+            values.append(column.literal(self._literal()))
+        self._expect(")")
+        places = ", ".join([column.parameter] * len(values))
+        return f"{column.sql} {negated}IN ({places})", tuple(values)
+
+    def _like(self, column: _Column, negated: str) -> Condition:
+        pattern = self._take("string").text
+        if column.type not in STRINGS:
+            self._fail()
+        # SQLite's LIKE ignores case; its GLOB does not.
+        glob = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+        return f"{column.sql} {negated}GLOB ?", ("".join(glob.get(c, c) for c in pattern),)
+
+    def _column(self) -> _Column:
+        name = self._take("word").text
+        column = self._columns.get(name.lower())
+        if column is None:
+            raise InvalidInputException(f"Unknown column '{name}'")
+        if column.type not in SQL_OF_TYPE:
+            raise InvalidInputException(
+                f"Unsupported partition key type '{column.type}' of column '{name}'"
+            )
+        return column
+
+    def _operator(self) -> str:
+        text = re.sub(r"\s", "", self._take("symbol").text).replace("!=", "<>")
+        if text not in FLIPPED:
+            self._fail()
+        return text
+
+    def _literal(self) -> _Token:
+        token = self._peek()
+        if token.kind == "word" and token.text.lower() in ("date", "timestamp"):
+            self._next += 1
+            return self._take("string")
+        return self._take("string", "number")
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self, *kinds: str) -> _Token:
+        token = self._peek()
+        if token.kind not in kinds:
+            self._fail()
+        self._next += 1
+        return token
+
+    def _accept(self, text: str) -> bool:
+        if self._peek().is_(text):
+            self._next += 1
+            return True
+        return False
+
+    def _expect(self, text: str) -> None:
+        if not self._accept(text):
+            self._fail()
+
+    def _tokenize(self) -> list[_Token]:
+        tokens, text, position = [], self._expression.rstrip(), 0
+        while position < len(text):
+            match = TOKEN.match(text, position)
+            if match is None:
+                self._fail()
+            assert match.lastgroup is not None
+            tokens.append(_token(match.lastgroup, match[match.lastgroup]))
+            position = match.end()
+        return tokens
+
+    def _fail(self) -> NoReturn:
+        raise InvalidInputException(f"Unsupported expression '{self._expression}'")
+
+
+def _token(kind: str, text: str) -> _Token:
+    if kind == "string":
+        return _Token(kind, text[1:-1].replace("''", "'"))
+    if kind == "word" and text[0] in '`"':
+        return _Token(kind, text[1:-1])
+    if kind == "word" and text.upper() in KEYWORDS:
+        return _Token("keyword", text.upper())
+    return _Token(kind, text)
+
+
+def _base_type(type_: str) -> str:
+    """`decimal(10,2)` -> `decimal`."""
+    return type_.split("(", 1)[0].strip().lower()

@@ -1,0 +1,50 @@
+"""Installing a run's own Python modules, by uv, inside the run's sandbox.
+
+A source distribution runs code when it is built, so this is no work for the server. What is
+installed lies in the run's directory, never in the image.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from sagestack.engine.images import Environment
+from sagestack.glue.python_files import INSIDE, Files
+
+NETWORK_SETTINGS = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
+    *("UV_FIND_LINKS", "UV_INDEX_STRATEGY", "UV_NATIVE_TLS", "UV_OFFLINE"),
+)
+"""What of the server's environment says where packages come from."""
+
+
+def uv_binary() -> Path:
+    return Path(find_uv_bin())
+
+
+def install_variables() -> dict[str, str]:
+    return {name: os.environ[name] for name in NETWORK_SETTINGS if name in os.environ}
+
+
+def install_commands(files: Files, environment: Environment, options: str) -> list[tuple[str, ...]]:
+    """The commands that install what a run brings. `options` are its own, for the modules.
+
+    Wheels of --extra-py-files come without their dependencies: those are the image's, or
+    named in --additional-python-modules.
+    """
+    install = (
+        *(str(uv_binary()), "pip", "install", "--no-progress"),
+        *("--python", str(environment.python), "--target", f"{INSIDE}/modules"),
+    )
+    commands = []
+    if files.wheels:
+        commands.append((*install, "--no-deps", "--offline", *files.wheels))
+    if files.modules:
+        commands.append((*install, *shlex.split(options), *files.modules))
+    return commands
