@@ -45,7 +45,7 @@ class BotoSession:
 
     def __init__(self, account: str, region: str, endpoint_url: str | None) -> None:
         self.account, self.region, self.endpoint_url = account, region, endpoint_url
-        self._session = boto3.session.Session(
+        self._session: Any = boto3.session.Session(
             aws_access_key_id=account, aws_secret_access_key="sagestack", region_name=region
         )
         self._clients: dict[str, Any] = {}

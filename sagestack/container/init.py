@@ -25,6 +25,7 @@ import socket
 import struct
 import sys
 import warnings  # noqa: F401  os.execvpe imports it, when our library is out of sight
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 Plan = dict[str, Any]
@@ -42,7 +43,12 @@ KEPT_CAPABILITIES = {0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 29, 31}
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main() -> NoReturn:
+def main(
+    execute: Callable[[Plan], NoReturn] | None = None,
+    report: Callable[[int], None] = lambda code: None,
+) -> NoReturn:
+    """Carry out the plan on stdin. `execute` becomes the program, `report` hears the exit
+    code before we end with it."""
     plan, commands = read_plan()
     try:
         unshare(isolate_network=plan["isolate_network"])
@@ -60,53 +66,53 @@ def main() -> NoReturn:
     if inner == 0:
         os.close(commands.descriptor)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        run_inner(plan, sandboxed)
-    supervise(inner, commands, sandboxed)
+        run_inner(plan, sandboxed, execute or execute_command)
+    code = supervise(inner, commands, sandboxed)
+    report(code)
+    os._exit(code)
 
 
 class Commands:
-    """Lines from the server."""
+    """Lines from the server, on a descriptor the program does not inherit."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self.buffer = b""
+    def __init__(self) -> None:
+        self.descriptor = os.dup(0)
+        os.set_inheritable(self.descriptor, False)
+        self.lines: list[bytes] = []
+        self._rest = b""
 
-    def read(self) -> list[bytes]:
-        """The lines that have come; `kill` when the server is gone."""
+    def read(self) -> None:
+        """Wait for more. The end of the stream is a `kill`: the server is gone."""
         chunk = os.read(self.descriptor, 65536)
         if not chunk:
-            return [b"kill"]
-        *lines, self.buffer = (self.buffer + chunk).split(b"\n")
-        return lines
+            self.lines.append(b"kill")
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self.lines += lines
 
 
 def read_plan() -> tuple[Plan, Commands]:
-    commands = Commands(os.dup(0))
-    os.set_inheritable(commands.descriptor, False)
-    lines: list[bytes] = []
-    while not lines:
-        lines = commands.read()
-    if lines[0] == b"kill":
+    commands = Commands()
+    while not commands.lines:
+        commands.read()
+    line = commands.lines.pop(0)
+    if line == b"kill":
         os._exit(137)
-    commands.buffer = b"\n".join([*lines[1:], commands.buffer])
-    return json.loads(lines[0]), commands
+    return json.loads(line), commands
 
 
-def supervise(inner: int, commands: Commands, sandboxed: bool) -> NoReturn:
-    """Carry out the server's commands until the sandbox ends; end with its exit code."""
+def supervise(inner: int, commands: Commands, sandboxed: bool) -> int:
+    """Carry out the server's commands until the sandbox ends; its exit code."""
     ended = os.pidfd_open(inner)
-    for command in filter(None, commands.buffer.split(b"\n")):
-        obey(command, inner, sandboxed)
-    commands.buffer = b""
     while True:
+        while commands.lines:
+            obey(commands.lines.pop(0), inner, sandboxed)
         ready, _, _ = select.select([ended, commands.descriptor], [], [])
         if ended in ready:
             _, status = os.waitpid(inner, 0)
             if not sandboxed:
                 end_descendants()
-            os._exit(exit_code(status))
-        for command in commands.read():
-            obey(command, inner, sandboxed)
+            return exit_code(status)
+        commands.read()
 
 
 def obey(command: bytes, inner: int, sandboxed: bool) -> None:
@@ -118,27 +124,31 @@ def obey(command: bytes, inner: int, sandboxed: bool) -> None:
             end_descendants()
 
 
-def run_inner(plan: Plan, sandboxed: bool) -> NoReturn:
+def run_inner(plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn]) -> NoReturn:
     """Start the program and reap until it ends. As pid 1 of a sandbox, our end is its end."""
+    program = 0
     stopping = False
+
+    def terminate(_signal: int, _frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+        if program:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         if sandboxed:
             make_root(plan)
         else:
             without_root(plan)
-        program = os.fork()
-        if program == 0:
-            execute(plan)
+        if stopping:
+            os._exit(128 + signal.SIGTERM)
+        program = start_program(plan, execute)
     except OSError as error:
         fail(f"the sandbox could not be made: {error}")
-
-    def terminate(_signal: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(program, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, terminate)
+    if stopping:
+        terminate(signal.SIGTERM, None)  # asked for while the program was being started
     code = 0
     while True:
         try:
@@ -153,13 +163,33 @@ def run_inner(plan: Plan, sandboxed: bool) -> NoReturn:
                 os._exit(code)
 
 
-def execute(plan: Plan) -> NoReturn:
+def start_program(plan: Plan, execute: Callable[[Plan], NoReturn]) -> int:
+    """Fork; the child leads a process group of its own before this returns its pid."""
+    ready, go = os.pipe()
+    program = os.fork()
+    if program == 0:
+        os.close(ready)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        prepare()
+        os.close(go)
+        execute(plan)
+    os.close(go)
+    os.read(ready, 1)
+    os.close(ready)
+    return program
+
+
+def prepare() -> None:
+    """What the program inherits: a session of its own, no stdin, no way to more rights."""
     os.setsid()
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for signal_number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(signal_number, signal.SIG_DFL)
+
+
+def execute_command(plan: Plan) -> NoReturn:
     command, variables = plan["command"], plan["variables"]
     try:
         os.chdir(plan["working_directory"])

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,16 +40,19 @@ class UserError(Exception):
     """The job's input is at fault; the text is for its owner."""
 
 
-def main() -> None:
+def main(run_script: Callable[[str, list[str]], int] | None = None) -> None:
+    """`run_script` runs a Python script with arguments and gives its exit code; a child
+    process does where it is None, and where the script has packages of its own."""
     try:
         hyperparameters = {key: decode(value) for key, value in read("hyperparameters").items()}
         program = setting("sagemaker_program", hyperparameters)
         fetch_code(setting("sagemaker_submit_directory", hyperparameters))
         if not (CODE / program).is_file():
             raise UserError(f"{program} is not in the submitted code: {names(CODE)}")
-        install_requirements()
+        if install_requirements() or not program.endswith(".py"):
+            run_script = None
         arguments = {k: v for k, v in hyperparameters.items() if k not in RESERVED}
-        run(program, arguments, hyperparameters)
+        run(program, arguments, run_script)
     except UserError as error:
         fail(str(error))
     except Exception:
@@ -103,11 +107,12 @@ def fetch_code(source: str) -> None:
         raise UserError(f"sagemaker_submit_directory {source} is not an S3 URI or a directory")
 
 
-def install_requirements() -> None:
-    """Into a directory of the job's own: the image is shared and can't be written."""
+def install_requirements() -> bool:
+    """Into a directory of the job's own: the image is shared and can't be written. False
+    where there is nothing to install."""
     requirements = CODE / "requirements.txt"
     if not requirements.is_file():
-        return
+        return False
     target = BASE / "site-packages"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
     done = subprocess.run(
@@ -116,10 +121,15 @@ def install_requirements() -> None:
     if done.returncode != 0:
         raise UserError(f"requirements.txt could not be installed:\n{done.stderr.strip()}")
     os.environ["PYTHONPATH"] = str(target)
+    return True
 
 
-def run(program: str, arguments: dict[str, Any], hyperparameters: dict[str, Any]) -> NoReturn:
-    """Run the script in our place. The environment's text and ours are flushed before."""
+def run(
+    program: str,
+    arguments: dict[str, Any],
+    run_script: Callable[[str, list[str]], int] | None,
+) -> NoReturn:
+    """Run the user's program, note how it went, and end with its exit code."""
     command = [*interpreter(program), *as_arguments(arguments)]
     os.environ.update(script_variables(program, arguments, command))
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -127,16 +137,19 @@ def run(program: str, arguments: dict[str, Any], hyperparameters: dict[str, Any]
     )
     print(f"Invoking script with the following command:\n\n{shlex.join(command)}\n", flush=True)
     os.chdir(CODE)
-    done = subprocess.run(command, check=False)
-    if done.returncode == 0:
+    code = run_script(program, command[2:]) if run_script else run_in_child(command)
+    if code == 0:
         (OUTPUT / "success").touch()
-        sys.exit(0)
-    failure = OUTPUT / "failure"
-    if not failure.exists():
-        failure.write_text(
-            f'ExecuteUserScriptError:\nExitCode {done.returncode}\nCommand "{shlex.join(command)}"'
+    elif not (OUTPUT / "failure").exists():
+        (OUTPUT / "failure").write_text(
+            f'ExecuteUserScriptError:\nExitCode {code}\nCommand "{shlex.join(command)}"'
         )
-    sys.exit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    sys.exit(code)
+
+
+def run_in_child(command: list[str]) -> int:
+    code = subprocess.run(command, check=False).returncode
+    return code if code >= 0 else 128 - code
 
 
 def interpreter(program: str) -> list[str]:

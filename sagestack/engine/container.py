@@ -7,6 +7,7 @@ the time limit that AWS defines: SIGTERM, a grace period, SIGKILL.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
 import subprocess
@@ -18,8 +19,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from sagestack.engine.child import Child, spawn
 from sagestack.engine.executor import Control
 from sagestack.engine.images import Environment
+from sagestack.engine.warm import can_be_forked
 
 INIT = Path(__file__).parent.parent / "container" / "init.py"
 GRACE_SECONDS = 120.0
@@ -44,6 +47,8 @@ class Container:
     """Names that resolve to this machine inside, such as algo-1."""
     read_only_model: bool = False
     """Whether /opt/ml/model can't be written, as for an endpoint."""
+    threads: int = 0
+    """How many threads numerical libraries may use; 0 leaves it to them."""
     isolate_network: bool = False
     """Whether the program has no network but a loopback of its own."""
     read_only_paths: tuple[Path, ...] = field(default=())
@@ -68,27 +73,32 @@ class Exit:
 class Process:
     """A started container. Its output is read by threads of its own until it ends."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], readers: list[threading.Thread]) -> None:
-        self._popen = popen
-        self._readers = readers
+    def __init__(self, child: Child, on_line: OnLine, on_error_line: OnLine | None) -> None:
+        self._child = child
+        self._readers = [_reader(child.stdout, on_line)]
+        if child.stderr is not None and on_error_line is not None:
+            self._readers.append(_reader(child.stderr, on_error_line))
         self._lock = threading.Lock()
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._child.pid
 
     @property
     def alive(self) -> bool:
-        return self._popen.poll() is None
+        return self._child.wait(0) is None
 
     def wait(self, timeout: float | None = None) -> int | None:
         """The exit code, or None if it still runs after `timeout` seconds."""
-        try:
-            code = self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
+        code = self._child.wait(timeout)
+        if code is None:
             return None
         for reader in self._readers:
             reader.join()
+        with self._lock:
+            for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+                if pipe is not None:
+                    pipe.close()
         return code
 
     def terminate(self) -> None:
@@ -110,35 +120,21 @@ class Process:
         return code
 
     def _tell(self, command: bytes) -> None:
-        with self._lock:
-            try:
-                assert self._popen.stdin is not None
-                self._popen.stdin.write(command)
-                self._popen.stdin.flush()
-            except (BrokenPipeError, ValueError):
-                pass  # it has ended
+        with self._lock, contextlib.suppress(BrokenPipeError, ValueError):
+            # It may have ended by now, and need not hear it.
+            self._child.stdin.write(command)
+            self._child.stdin.flush()
 
 
 def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = None) -> Process:
     """Start a container. Lines of stdout and stderr go to `on_line` in the order they were
     written, or those of stderr to `on_error_line` where that is given."""
-    # A child of this many-threaded process must not run Python between fork and exec, so
-    # init.py does the unsharing. Its stdin is the lifeline: it closes when we die, however.
-    popen = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(INIT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if on_error_line else subprocess.STDOUT,
-        env={},
-        start_new_session=True,
-        close_fds=True,
-    )
-    assert popen.stdin is not None and popen.stdout is not None
-    readers = [_reader(popen.stdout.fileno(), on_line)]
-    if on_error_line is not None:
-        assert popen.stderr is not None
-        readers.append(_reader(popen.stderr.fileno(), on_error_line))
-    process = Process(popen, readers)
+    worker = container.environment.worker
+    split = on_error_line is not None
+    child = None
+    if worker is not None and can_be_forked(container.command, container.variables):
+        child = worker.fork(split_stderr=split)
+    process = Process(child or spawn(INIT, split_stderr=split), on_line, on_error_line)
     process._tell(json.dumps(_plan(container)).encode() + b"\n")
     return process
 
@@ -162,7 +158,6 @@ def run(
     """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`."""
     begun = time.monotonic()
     process = start(container, on_line, on_error_line)
-    control.on_stop(process.terminate)
     cause = Cause.EXITED
     deadline = None if max_seconds is None else begun + max_seconds
     kill_at: float | None = None
@@ -190,6 +185,7 @@ def _plan(container: Container) -> dict[str, object]:
         "directory": str(container.directory),
         "working_directory": container.working_directory,
         "host_names": list(container.host_names),
+        "threads": container.threads,
         "read_only_model": container.read_only_model,
         "isolate_network": container.isolate_network,
         "visible": [
@@ -211,6 +207,7 @@ def _variables(container: Container) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "VIRTUAL_ENV": str(container.environment.bin.parent),
+        **({"OMP_NUM_THREADS": str(container.threads)} if container.threads else {}),
         **container.variables,
     }
 

@@ -7,6 +7,7 @@ writes that, and ends it whatever happens.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -91,6 +92,13 @@ class Executor:
         """How many jobs hold a slot."""
         with self._lock:
             return self._running
+
+    def thread_share(self) -> int:
+        """How many threads a job that starts now may use: the cores, shared by the running
+        jobs; 0, which is no limit, for a job that runs alone. Teams of threads that outnumber
+        the cores spin against each other."""
+        running = self.running_jobs()
+        return 0 if running < 2 else max(1, (os.cpu_count() or 1) // running)
 
     def close(self, timeout: float) -> bool:
         """Stop everything; True if all work ended within `timeout` seconds."""

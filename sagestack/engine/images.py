@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sagestack.engine.warm import WarmWorker, WarmWorkers
+
 LOG = logging.getLogger(__name__)
 IMAGES = Path(__file__).parent.parent / "images"
 
@@ -34,6 +36,8 @@ class Image:
     name: str
     repositories: tuple[str, ...]
     source: Path
+    preload: tuple[str, ...] = ()
+    """Modules an idle process imports ahead, for jobs to be forked from; none, no process."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Environment:
 
     image: Image
     python: Path
+    worker: WarmWorker | None = None
 
     @property
     def bin(self) -> Path:
@@ -49,8 +54,23 @@ class Environment:
 
 
 BUILT_IN = (
-    Image("sklearn", ("sagemaker-scikit-learn",), IMAGES / "sklearn" / "requirements.lock"),
-    Image("glue-shell", ("glue-shell",), IMAGES / "glue-shell" / "requirements.lock"),
+    Image(
+        "sklearn",
+        ("sagemaker-scikit-learn",),
+        IMAGES / "sklearn" / "requirements.lock",
+        preload=(
+            *("numpy", "pandas", "joblib", "pyarrow.parquet", "boto3", "threadpoolctl"),
+            *("sklearn.compose", "sklearn.ensemble", "sklearn.impute", "sklearn.linear_model"),
+            *("sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline"),
+            "sklearn.preprocessing",
+        ),
+    ),
+    Image(
+        "glue-shell",
+        ("glue-shell",),
+        IMAGES / "glue-shell" / "requirements.lock",
+        preload=("awswrangler", "pandas", "pyarrow.parquet", "boto3"),
+    ),
 )
 
 
@@ -65,9 +85,11 @@ class ImageBuildError(Exception):
 class Images:
     """The images an instance knows. `directory` holds the built environments."""
 
-    def __init__(self, directory: Path, added: Iterable[Image] = ()) -> None:
+    def __init__(self, directory: Path, added: Iterable[Image] = (), *, warm: bool = False) -> None:
+        """`warm` keeps an idle process per image that jobs are forked from."""
         self._directory = directory
         self._images = (*added, *BUILT_IN)
+        self._workers = WarmWorkers() if warm else None
 
     def __iter__(self) -> Iterator[Image]:
         return iter(self._images)
@@ -93,11 +115,19 @@ class Images:
     def environment(self, image: Image) -> Environment:
         """Build the image's environment if it is not there yet. Raises ImageBuildError."""
         if _is_interpreter(image.source):
-            return Environment(image, image.source)
-        path = self._path(image)
-        if not (path / ".complete").exists():
-            self._build(image, path)
-        return Environment(image, path / "bin" / "python")
+            python = image.source
+        else:
+            path = self._path(image)
+            if not (path / ".complete").exists():
+                self._build(image, path)
+            python = path / "bin" / "python"
+        worker = self._workers.worker(python, image.preload) if self._workers else None
+        return Environment(image, python, worker)
+
+    def close(self) -> None:
+        """End the idle processes."""
+        if self._workers:
+            self._workers.close()
 
     def _path(self, image: Image) -> Path:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -20,6 +20,7 @@ from twisted.internet import endpoints as twisted_endpoints
 from sagestack.aws.store import Store
 from sagestack.boto_host import BotoHost
 from sagestack.context import Instance
+from sagestack.engine.container import probe_sandbox
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.status import serve_status
@@ -53,7 +54,9 @@ def _open() -> Instance:
         store=Store(directory / "records.sqlite"),
         host=BotoHost(f"http://127.0.0.1:{config.GATEWAY_LISTEN[0].port}"),
         images=Images(
-            environments_directory(), added_images(os.environ.get("SAGESTACK_IMAGES", ""))
+            environments_directory(),
+            added_images(os.environ.get("SAGESTACK_IMAGES", "")),
+            warm=os.environ.get("SAGESTACK_WARM", "1") != "0" and probe_sandbox(),
         ),
         executor=Executor(slots),
     )
@@ -80,6 +83,7 @@ def sagestack_ready() -> None:
 def sagestack_stop() -> None:
     if _instance is not None:
         _instance.servers.close()
+        _instance.images.close()
 
 
 def _listen_where_told() -> None:

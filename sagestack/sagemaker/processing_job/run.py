@@ -89,6 +89,7 @@ def _carry_out(job: JobRecord, control: Control, workspace: Workspace) -> None:
             control,
             log.write,
             max_seconds=document["StoppingCondition"]["MaxRuntimeInSeconds"],
+            grace=job.context.instance.stop_seconds,
         )
     finally:
         log.close()
@@ -165,6 +166,7 @@ def _container(job: JobRecord, document: Document, directory: Path) -> Container
         },
         directory=directory,
         host_names=(HOST,),
+        threads=job.context.instance.executor.thread_share(),
         isolate_network=document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
     )
 

@@ -79,6 +79,7 @@ def _carry_out(job: JobRecord, control: Control, workspace: Workspace) -> None:
             control,
             on_line,
             max_seconds=document["StoppingCondition"]["MaxRuntimeInSeconds"],
+            grace=job.context.instance.stop_seconds,
         )
     finally:
         log.close()
@@ -156,6 +157,7 @@ def _container(job: JobRecord, document: Document, directory: Path) -> Container
         },
         directory=directory,
         host_names=(HOST,),
+        threads=job.context.instance.executor.thread_share(),
         isolate_network=document["EnableNetworkIsolation"],
     )
 

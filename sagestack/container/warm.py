@@ -1,0 +1,161 @@
+"""warm: an image's idle process with its heavy libraries imported, that forks for each job.
+
+Most of a short job's time is the import of pandas and scikit-learn; a fork has them at once.
+
+    warm.py CONTROL-DESCRIPTOR MODULE...
+
+Each message on the control socket brings three descriptors, which become the stdin, stdout
+and stderr of a fork, and a fourth on which it reports its exit code. The fork does what
+init.py does, with one difference: its program is a script run in the fork itself.
+
+This process imports and does nothing else: it starts no thread and runs no numerical code,
+since a fork of a process that has run an OpenMP region hangs in its own. It never sees a
+plan: the fork reads that from its stdin, so no job's credentials stay in memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import os
+import random
+import runpy
+import signal
+import socket
+import sys
+import threading
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import init  # noqa: E402
+import train  # noqa: E402
+
+del sys.path[0]
+
+
+def main(control: socket.socket, modules: list[str]) -> None:
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    control.sendall(b"r")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+        if not message:
+            return
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            become(descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.sendall(pid.to_bytes(4))
+
+
+def become(descriptors: list[int]) -> NoReturn:
+    """Turn this fork into what init.py is."""
+    *standard, report = descriptors
+    for number, descriptor in enumerate(standard):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.set_inheritable(report, False)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    sys.argv = [str(HERE / "init.py")]
+
+    def tell(code: int) -> None:
+        os.write(report, bytes([code]))
+
+    init.main(execute=run, report=tell)
+
+
+def run(plan: init.Plan) -> NoReturn:
+    """Run the plan's script as `python script arguments` would, and end as that would."""
+    _, script, *arguments = plan["command"]
+    os.environ.clear()
+    os.environ.update(plan["variables"])
+    os.chdir(plan["working_directory"])
+    reseed()
+    limit_threads(plan["threads"])
+    if script == str(HERE / "train.py"):
+        code = call(lambda: train.main(run_script), script)
+    else:
+        code = run_script(script, arguments)
+    finish(code)
+
+
+def run_script(script: str, arguments: list[str]) -> int:
+    """A script in this process; its exit code, its traceback on stderr."""
+    sys.argv = [script, *arguments]
+    sys.path[0:0] = [str(Path(script).resolve().parent), *python_path()]
+    return call(lambda: runpy.run_path(script, run_name="__main__"), script)
+
+
+def call(work: Any, script: str) -> int:
+    try:
+        work()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            return 130
+        print_traceback(error, script)
+        return 1
+    return 0
+
+
+def print_traceback(error: BaseException, script: str) -> None:
+    """As the interpreter would: from the script on, without the frames that lead to it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != script:
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace or error.__traceback__)
+
+
+def finish(code: int) -> NoReturn:
+    """The interpreter's own order of ending, without the time it takes to tear down what
+    the fork never changed."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+def python_path() -> list[str]:
+    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+
+
+def reseed() -> None:
+    """Every fork would begin with the same random state."""
+    random.seed()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
+
+
+def limit_threads(threads: int) -> None:
+    """Share the cores: the libraries read their variables when they were loaded."""
+    if threads and (threadpoolctl := sys.modules.get("threadpoolctl")):
+        threadpoolctl.threadpool_limits(threads)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        main(channel, sys.argv[2:])
