@@ -13,6 +13,7 @@ from typing import Any
 from sagestack.aws.caller import Caller
 from sagestack.aws.registry import Request, Response, dispatch
 from sagestack.aws.store import Store
+from sagestack.engine.container import GRACE_SECONDS
 from sagestack.engine.executor import Executor
 from sagestack.engine.host import AwsSession, Host
 from sagestack.engine.images import Images
@@ -30,6 +31,8 @@ class Instance:
     images: Images
     executor: Executor
     servers: Servers = field(default_factory=Servers)
+    stop_seconds: float = GRACE_SECONDS
+    """Between SIGTERM and SIGKILL of a job that is stopped."""
 
     def context(self, account: str, region: str) -> Context:
         return Context(Caller(account, region), self)
