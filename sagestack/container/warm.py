@@ -34,8 +34,8 @@ from typing import Any, NoReturn
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import init  # noqa: E402
-import train  # noqa: E402
+import init  # type: ignore[import-not-found]  # noqa: E402
+import train  # type: ignore[import-not-found]  # noqa: E402
 
 del sys.path[0]
 
@@ -62,8 +62,8 @@ def main(control: socket.socket, modules: list[str]) -> None:
         control.sendall(pid.to_bytes(4))
 
 
-def become(descriptors: list[int]) -> NoReturn:
-    """Turn this fork into what init.py is."""
+def become(descriptors: list[int]) -> None:
+    """Turn this fork into what init.py is. Does not return."""
     *standard, report = descriptors
     for number, descriptor in enumerate(standard):
         os.dup2(descriptor, number)
