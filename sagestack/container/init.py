@@ -284,7 +284,7 @@ def show(root: str, path: str) -> None:
     elif os.path.isdir(path):
         os.makedirs(target, exist_ok=True)
         bind(path, target, read_only=True)
-    else:
+    elif not os.path.exists(target):  # else it lies in a directory that is shown already
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
         bind(path, target, read_only=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _START = re.compile(
-    r'\s*(\+ Exception Group )?Traceback \(most recent call last\):|  File ".*", line'
+    r"""\s*(\+ Exception Group )?Traceback \(most recent call last\):|  File ".*", line"""
 )
 
 
