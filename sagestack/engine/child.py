@@ -58,6 +58,7 @@ def spawn(init: Path, *, split_stderr: bool) -> Child:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if split_stderr else subprocess.STDOUT,
+        bufsize=0,
         env={},
         start_new_session=True,
         close_fds=True,

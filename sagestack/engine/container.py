@@ -95,10 +95,6 @@ class Process:
             return None
         for reader in self._readers:
             reader.join()
-        with self._lock:
-            for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-                if pipe is not None:
-                    pipe.close()
         return code
 
     def terminate(self) -> None:
@@ -120,10 +116,11 @@ class Process:
         return code
 
     def _tell(self, command: bytes) -> None:
+        rest = memoryview(command)
         with self._lock, contextlib.suppress(BrokenPipeError, ValueError):
             # It may have ended by now, and need not hear it.
-            self._child.stdin.write(command)
-            self._child.stdin.flush()
+            while rest:
+                rest = rest[self._child.stdin.write(rest) :]
 
 
 def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = None) -> Process:
