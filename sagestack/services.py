@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from sagestack.context import Instance
-from sagestack.sagemaker import processing_job, tags, training_job
+from sagestack.glue import recover as recover_glue
+from sagestack.sagemaker import endpoint, invoke_endpoint, processing_job, tags, training_job
 
-__all__ = ["recover", "tags"]
+__all__ = ["invoke_endpoint", "recover", "tags"]
 
 
 def recover(instance: Instance) -> None:
     """After a start on kept records: end what was running, serve what was served."""
     training_job.recover(instance)
     processing_job.recover(instance)
+    endpoint.recover(instance)
+    recover_glue(instance)

@@ -10,7 +10,6 @@ kept, without effect on a single machine. A serverless variant is served by one 
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +19,12 @@ from sagestack.aws.store import Key, Record, RecordExists
 from sagestack.context import Context
 from sagestack.engine.s3_uri import parse_s3_uri
 from sagestack.sagemaker import listing
+from sagestack.sagemaker.events import tell
 from sagestack.sagemaker.job_rules import refuse, refuse_members
 from sagestack.sagemaker.model import existing_model
 from sagestack.sagemaker.service import sagemaker
 from sagestack.sagemaker.tags import tags_of
 
-LOG = logging.getLogger(__name__)
 KIND = "endpoint-config"
 ROUTING = ("RANDOM", "LEAST_OUTSTANDING_REQUESTS")
 
@@ -174,15 +173,8 @@ def _check_capture(capture: dict[str, Any]) -> None:
 
 
 def _tell(record: Record, context: Context, tags: dict[str, str] | None = None) -> None:
-    detail = {
-        "EndpointConfigName": record.document["EndpointConfigName"],
-        "EndpointConfigArn": record.arn,
-        "CreationTime": record.created.timestamp() * 1000,
-        "Tags": context.store.tags(record.arn) if tags is None else tags,
-    }
-    try:
-        context.aws.put_event(
-            "aws.sagemaker", "SageMaker Endpoint Config State Change", detail, [record.arn]
-        )
-    except Exception:
-        LOG.exception("the event of %s was not delivered", record.arn)
+    detail = listing.pick(
+        record.document, "EndpointConfigName", "EndpointConfigArn", "CreationTime"
+    )
+    detail["Tags"] = context.store.tags(record.arn) if tags is None else tags
+    tell("SageMaker Endpoint Config State Change", detail, record.arn, context)

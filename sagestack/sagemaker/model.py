@@ -8,7 +8,6 @@ registries, container metrics. VpcConfig is kept, without effect on a single mac
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,11 +18,11 @@ from sagestack.context import Context
 from sagestack.engine.images import UnknownImage
 from sagestack.engine.s3_uri import parse_s3_uri
 from sagestack.sagemaker import listing
+from sagestack.sagemaker.events import tell
 from sagestack.sagemaker.job_rules import refuse, refuse_members
 from sagestack.sagemaker.service import sagemaker
 from sagestack.sagemaker.tags import tags_of
 
-LOG = logging.getLogger(__name__)
 KIND = "model"
 
 
@@ -183,13 +182,6 @@ def _parsed(uri: str, member: str) -> tuple[str, str]:
 
 
 def _tell(record: Record, context: Context, tags: dict[str, str] | None = None) -> None:
-    detail = {
-        "ModelName": record.document["ModelName"],
-        "ModelArn": record.arn,
-        "CreationTime": record.created.timestamp() * 1000,
-        "Tags": context.store.tags(record.arn) if tags is None else tags,
-    }
-    try:
-        context.aws.put_event("aws.sagemaker", "SageMaker Model State Change", detail, [record.arn])
-    except Exception:
-        LOG.exception("the event of %s was not delivered", record.arn)
+    detail = listing.pick(record.document, "ModelName", "ModelArn", "CreationTime")
+    detail["Tags"] = context.store.tags(record.arn) if tags is None else tags
+    tell("SageMaker Model State Change", detail, record.arn, context)

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -77,6 +77,11 @@ class Servers:
                 raise NoCapacity(self.limit, running, others + count - running)
             self._reserved[deployment] = count
 
+    def claim(self, deployment: str, count: int) -> None:
+        """Room for servers that ran before a restart, whatever the limit is now."""
+        with self._lock:
+            self._reserved[deployment] = count
+
     def release(self, deployment: str) -> None:
         with self._lock:
             self._reserved.pop(deployment, None)
@@ -89,13 +94,17 @@ class Servers:
             fleet.stop(0)
         return fleet
 
+    def discard(self, fleets: Iterable[Fleet]) -> None:
+        """Forget fleets that have ended."""
+        with self._lock:
+            self._fleets.difference_update(fleets)
+
     def retire(self, route: Route) -> None:
         """End a route that no call goes to any more; return when its servers have ended."""
         in_parallel([variant.fleet.stop for variant in route.variants])
         if route.capture is not None:
             route.capture.close()
-        with self._lock:
-            self._fleets.difference_update(variant.fleet for variant in route.variants)
+        self.discard(variant.fleet for variant in route.variants)
 
     def begin(self, name: str, work: Callable[[], None]) -> None:
         """Run `work` on a thread of its own."""
