@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -48,3 +50,23 @@ def install_commands(files: Files, environment: Environment, options: str) -> li
     if files.modules:
         commands.append((*install, *shlex.split(options), *files.modules))
     return commands
+
+
+def replaces_modules(directory: Path, environment: Environment) -> bool:
+    """Whether what a run brings has a module that the image has as well. Such a run can't be
+    forked from a process that has imported the image's."""
+    own = {name.split("/")[0].split(".")[0] for name in _brought(directory)} - {"__pycache__"}
+    of_image: set[str] = set()
+    for packages in environment.bin.parent.glob("lib/python3*/site-packages"):
+        of_image |= {path.name.split(".")[0] for path in packages.iterdir()}
+    return not own.isdisjoint(of_image)
+
+
+def _brought(directory: Path) -> Iterable[str]:
+    """Paths of modules, as they are below PYTHONPATH."""
+    for path in (*(directory / "python").iterdir(), *(directory / "modules").iterdir()):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield from archive.namelist()
+        else:
+            yield path.name

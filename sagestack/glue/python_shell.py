@@ -7,7 +7,7 @@ in, its modules on PYTHONPATH, `awsglue.utils`, and the arguments as `--key valu
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sagestack.aws.store import Document
@@ -19,7 +19,12 @@ from sagestack.engine.logs import LogWriter
 from sagestack.engine.workspace import Workspace
 from sagestack.glue.job_run_record import End, JobRunRecord
 from sagestack.glue.python_files import INSIDE, Files, RunFailed, fetch_files
-from sagestack.glue.python_modules import install_commands, install_variables, uv_binary
+from sagestack.glue.python_modules import (
+    install_commands,
+    install_variables,
+    replaces_modules,
+    uv_binary,
+)
 from sagestack.glue.traceback_reader import TracebackReader
 
 IMAGE = "glue-shell"
@@ -120,7 +125,7 @@ class _Shell:
                 output.write,
                 on_error_line,
                 max_seconds=max(0.1, deadline - time.monotonic()),
-                grace=GRACE,
+                grace=min(GRACE, self.context.instance.stop_seconds),
             )
             if ended.cause is not Cause.EXITED or ended.code != 0:
                 reason = " ".join(line.strip() for line in said if line.strip())
@@ -134,9 +139,12 @@ class _Shell:
             traceback.read(line)
             errors.write(line)
 
+        environment = self.environment
+        if replaces_modules(self.directory, environment):
+            environment = replace(environment, worker=None)
         container = Container(
-            environment=self.environment,
-            command=(str(self.environment.python), self.files.script, *self._arguments()),
+            environment=environment,
+            command=(str(environment.python), self.files.script, *self._arguments()),
             variables={**self.credentials, "PYTHONPATH": self.files.python_path},
             directory=self.directory,
             working_directory=f"{INSIDE}/work",
@@ -148,13 +156,15 @@ class _Shell:
             output.write,
             on_error_line,
             max_seconds=max(0.1, deadline - time.monotonic()),
-            grace=GRACE,
+            grace=min(GRACE, self.context.instance.stop_seconds),
         )
         return _end(ended, traceback.error or f"Command failed with exit code {ended.code}")
 
     def _arguments(self) -> list[str]:
         of_glue = {"--JOB_NAME": self.document["JobName"], "--JOB_RUN_ID": self.document["Id"]}
-        arguments = of_glue | self.document["Arguments"]
+        given = self.document["Arguments"]
+        # library-set is for Glue and has no hyphens; the image's libraries are always there.
+        arguments = of_glue | {key: given[key] for key in given if key != "library-set"}
         return [part for argument in arguments.items() for part in argument]
 
 

@@ -77,10 +77,13 @@ class World:
 
 
 @pytest.fixture
-def glue(tmp_path):
-    images = Images(
-        tmp_path / "images", [Image("glue-shell", ("glue-shell",), Path(sys.executable))]
-    )
+def image() -> Image:
+    return Image("glue-shell", ("glue-shell",), Path(sys.executable))
+
+
+@pytest.fixture
+def glue(tmp_path, image):
+    images = Images(tmp_path / "images", [image], warm=bool(image.preload))
     with mock_aws():
         instance = Instance(
             tmp_path, Store(tmp_path / "records.sqlite"), BotoHost(None), images, Executor(2)
@@ -91,6 +94,7 @@ def glue(tmp_path):
         )
         yield world
         assert instance.executor.close(20)
+        images.close()
 
 
 @pytest.fixture
@@ -435,3 +439,53 @@ def test_a_missing_job_can_not_be_started(glue):
 def test_nothing_of_a_run_is_left_on_disk(glue):
     glue.run("open('x', 'w').write('x')")
     assert list((glue.instance.directory / "jobs").iterdir()) == []
+
+
+@pytest.fixture
+def warm_glue(image, glue):
+    """A world whose image has an idle process that has imported boto3."""
+    environment = glue.instance.images.environment(image)
+    deadline = time.monotonic() + 20
+    while not environment.worker.ready and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert environment.worker.ready
+    return glue
+
+
+WARM = pytest.mark.parametrize(
+    "image", [Image("glue-shell", ("glue-shell",), Path(sys.executable), ("boto3",))]
+)
+
+
+@WARM
+def test_a_run_is_forked_from_the_images_idle_process(warm_glue):
+    run = warm_glue.run(
+        """
+        import sys
+        from awsglue.utils import getResolvedOptions
+        import own
+        name = getResolvedOptions(sys.argv, ["JOB_NAME"])["JOB_NAME"]
+        print("boto3" in sys.modules, own.ONE, name)
+        raise ValueError("boom")
+        """,
+        {"--extra-py-files": warm_glue.put("own.py", "ONE = 1")},
+    )
+    assert warm_glue.log(run["Id"], "output") == ["True 1 etl"]
+    assert run["ErrorMessage"] == "ValueError: boom"
+    assert warm_glue.log(run["Id"], "error")[0] == "Traceback (most recent call last):"
+
+
+@WARM
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_run_that_brings_a_module_of_the_images_gets_its_own(warm_glue, archive):
+    if archive:
+        files = warm_glue.put("own.zip", zipped(boto3="MINE = 1"))
+    else:
+        files = warm_glue.put("boto3.py", "MINE = 1")
+    run = warm_glue.run("import boto3; print(boto3.MINE)", {"--extra-py-files": files})
+    assert warm_glue.log(run["Id"], "output") == ["1"]
+
+
+def test_the_library_set_is_no_argument_of_the_script(glue):
+    run = glue.run("import sys; print(sys.argv[5:])", DefaultArguments={"library-set": "analytics"})
+    assert glue.log(run["Id"], "output") == ["[]"]
