@@ -217,10 +217,16 @@ def _predict(runner: Runner, month: int, python: str) -> Outcome:
         happened = [answer for answer in answers if answer.was_late is not None]
         actual = sum(bool(answer.was_late) for answer in happened) / len(happened)
         predicted = sum(answer.probability for answer in answers) / len(answers)
+        called = [answer for answer in happened if answer.late]
+        right = sum(bool(answer.was_late) for answer in called)
         score = asking.auc(answers)
         shown = "" if score is None else f"{score:.4f}"
         return Outcome(
-            [f"{len(answers)} flights of {name}, AUC {shown or 'undefined'}", check],
+            [
+                f"{len(answers)} flights of {name}, AUC {shown or 'undefined'}; "
+                f"of {len(called)} called late {right} were",
+                check,
+            ],
             {"later": (f"endpoint, {name}", shown, "", f"{actual:.3f}", f"{predicted:.3f}")},
         )
 

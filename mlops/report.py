@@ -59,8 +59,10 @@ class Report:
     def answers(self, answers: Sequence[Answer]) -> None:
         """A table of some flights: what the endpoint says beside what happened."""
         table = Table(title="What the endpoint says of flights it has never seen")
-        for column in ("flight", "from", "to", "scheduled", "chance of late", "says", "happened"):
-            table.add_column(column, justify="right" if column == "chance of late" else "left")
+        for column in ("flight", "from", "to", "scheduled", "chance", "says", "happened"):
+            table.add_column(
+                column, justify="right" if column == "chance" else "left", no_wrap=True
+            )
         step = max(1, len(answers) // SHOWN)
         for answer in answers[::step][:SHOWN]:
             flight = answer.flight
