@@ -38,6 +38,9 @@ import init  # type: ignore[import-not-found]  # noqa: E402
 import train  # type: ignore[import-not-found]  # noqa: E402
 
 del sys.path[0]
+# A user's script may have modules of these names.
+for module in ("init", "sandbox", "train"):
+    del sys.modules[module]
 
 
 def main(control: socket.socket, modules: list[str]) -> None:
@@ -72,11 +75,7 @@ def become(descriptors: list[int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     sys.argv = [str(HERE / "init.py")]
-
-    def tell(code: int) -> None:
-        os.write(report, bytes([code]))
-
-    init.main(execute=run, report=tell)
+    init.main(execute=run, report=report)
 
 
 def run(plan: init.Plan) -> NoReturn:

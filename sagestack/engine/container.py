@@ -30,7 +30,14 @@ GRACE_SECONDS = 120.0
 LONGEST_LINE = 256 * 1024 - 26
 """Bytes in one CloudWatch Logs event, its overhead taken off."""
 
+FAULT = 125
+"""The exit code of a sandbox that could not be made, as Docker tells it."""
+
 OnLine = Callable[[str], None]
+
+
+class SandboxError(Exception):
+    """The sandbox could not be made. The text is the kernel's."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,10 @@ def run(
     max_seconds: float | None = None,
     grace: float = GRACE_SECONDS,
 ) -> Exit:
-    """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`."""
+    """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`.
+
+    Raises SandboxError.
+    """
     begun = time.monotonic()
     process = start(container, on_line, on_error_line)
     cause = Cause.EXITED
@@ -162,6 +172,9 @@ def run(
         code = process.wait(0.05 if time.monotonic() - begun < 1 else 0.2)
         now = time.monotonic()
         if code is not None:
+            fault = Path(f"{container.directory}.fault")
+            if code == FAULT and fault.exists():
+                raise SandboxError(fault.read_text())
             if control.stop_requested and cause is Cause.EXITED:
                 cause = Cause.STOPPED
             return Exit(code, cause, now - begun)

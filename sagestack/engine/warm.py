@@ -64,7 +64,9 @@ class Forked:
 
     def wait(self, timeout: float | None) -> int | None:
         if self._code is None:
-            ready, _, _ = select.select([self._report], [], [], timeout)
+            poll = select.poll()  # select() knows no descriptor above 1,023
+            poll.register(self._report, select.POLLIN)
+            ready = poll.poll(None if timeout is None else timeout * 1000)
             with self._lock:
                 if ready and self._code is None:
                     code = self._report.read(1)

@@ -7,7 +7,7 @@ has what the tests need, and nothing has to be built.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,11 @@ from sagestack.boto_host import BotoHost
 from sagestack.context import Context, Instance
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Image, Images
+from sagestack.engine.warm import WarmWorker
 from sagestack.paths import environments_directory
 from tests.emulator.jobs import ACCOUNT, REGION, ProcessingJobs, TrainingJobs
+from tests.emulator.programs import Program
+from tests.waiting import wait_until
 
 SLOTS = 2
 STOP_SECONDS = 1.0
@@ -67,3 +70,18 @@ def training(context: Context) -> TrainingJobs:
 @pytest.fixture
 def processing(context: Context) -> ProcessingJobs:
     return ProcessingJobs(context)
+
+
+@pytest.fixture(scope="session")
+def warm_worker() -> Iterator[WarmWorker]:
+    worker = WarmWorker(Path(sys.executable), ("json",))
+    wait_until(lambda: worker.ready, what="the idle process")
+    yield worker
+    worker.close()
+
+
+@pytest.fixture(params=["process", "fork"])
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Program]:
+    """Makes a program from a script."""
+    worker = request.getfixturevalue("warm_worker") if request.param == "fork" else None
+    return lambda script: Program(tmp_path / "job" / "ml", script, worker)
