@@ -85,6 +85,18 @@ class BotoSession:
         body: bytes = _s3(lambda: get(Bucket=bucket, Key=key), bucket, key)["Body"].read()
         return body
 
+    def read_range(self, bucket: str, key: str, start: int, size: int) -> bytes:
+        get = self.client("s3").get_object
+        wanted = f"bytes={start}-{start + size - 1}"
+        try:
+            got = _s3(lambda: get(Bucket=bucket, Key=key, Range=wanted), bucket, key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidRange":
+                return b""
+            raise
+        body: bytes = got["Body"].read()
+        return body
+
     def download(self, bucket: str, key: str, path: Path) -> None:
         get = self.client("s3").get_object
         body = _s3(lambda: get(Bucket=bucket, Key=key), bucket, key)["Body"]

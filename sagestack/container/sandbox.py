@@ -76,7 +76,9 @@ def make_root(plan: Plan) -> None:
     bind(directory, f"{root}/opt/ml")
     if plan["read_only_model"]:
         bind(f"{directory}/model", f"{root}/opt/ml/model", read_only=True)
-    name_hosts(root, directory, plan["host_names"])
+    for wanted in plan["mounts"]:
+        mount_fuse(f"{root}{wanted['path']}", wanted["socket"])
+    name_hosts(root, directory, plan["host_names"], plan["addresses"])
     make_proc(root)
     enter(root)
     for capability in range(64):
@@ -137,13 +139,29 @@ def show(root: str, path: str) -> None:
         bind(path, target, read_only=True)
 
 
-def name_hosts(root: str, directory: str, names: list[str]) -> None:
-    """An /etc/hosts in which this machine has the job's host names."""
+def mount_fuse(target: str, server: str) -> None:
+    """Mount a file system that the server answers for, and hand it the kernel's end."""
+    os.makedirs(target, exist_ok=True)
+    device = os.open("/dev/fuse", os.O_RDWR)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
+    mount("s3", target, "fuse", MS_NOSUID | MS_NODEV | MS_RDONLY, options)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(server)
+        socket.send_fds(connection, [b"f"], [device])
+        connection.recv(1)  # it answers from now on
+    os.close(device)
+
+
+def name_hosts(root: str, directory: str, names: list[str], addresses: dict[str, str]) -> None:
+    """An /etc/hosts with the job's host names, our own first. Each is an address of the
+    loopback, which is all of 127.0.0.0/8 on Linux."""
     if not names:
         return
     socket.sethostname(names[0])
     hosts = f"{directory}.hosts"
-    write(hosts, f"127.0.0.1 localhost {' '.join(names)}\n::1 localhost\n")
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    lines += [f"{addresses.get(name, '127.0.0.1')} {name}" for name in names]
+    write(hosts, "\n".join(lines) + "\n")
     if os.path.exists(f"{root}/etc/hosts"):
         bind(hosts, f"{root}/etc/hosts", read_only=True)
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from isal import igzip
 
 LARGEST = 50 * 1024**3
 """Bytes an archive may unpack to."""
@@ -20,14 +23,23 @@ class BadArchive(Exception):
     """Not an archive, or one that is not safe to unpack. The text says which."""
 
 
-def pack(directory: Path, archive: Path) -> None:
-    """All of a directory, with paths relative to it, as a .tar.gz.
+def pack(directories: Sequence[Path], archive: Path) -> None:
+    """All of the directories, with paths relative to them, as one .tar.gz. Where two have a
+    member of one name, the first one's is kept.
 
-    Level 1: level 9, tarfile's default, takes 30 times as long for a fifth less.
+    ISA-L at level 1 takes a hundredth of the time of tarfile's default, zlib at level 9, and
+    a third more space.
     """
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for path in sorted(directory.iterdir()):
-            tar.add(path, arcname=path.name, filter=_regular)
+    members: dict[str, Path] = {}
+    for directory in directories:
+        for path in directory.rglob("*"):
+            members.setdefault(path.relative_to(directory).as_posix(), path)
+    with (
+        igzip.IGzipFile(str(archive), "wb", compresslevel=1) as file,
+        tarfile.open(fileobj=file, mode="w|") as tar,
+    ):
+        for name, path in sorted(members.items()):
+            tar.add(path, arcname=name, recursive=False, filter=_regular)
 
 
 def unpack(archive: Path, into: Path) -> None:

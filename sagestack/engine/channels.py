@@ -1,4 +1,4 @@
-"""S3 to directory and back: a job's input channels and its outputs.
+"""S3 to directory and back: which objects a channel names, and how they get there.
 
 A key becomes a path below the channel's directory and can't leave it. Objects move in
 parallel. Source for what a prefix means: what the SDKs send, with and without a trailing
@@ -7,13 +7,14 @@ slash, and the name of a single object.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey
+from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey, S3Object
 from sagestack.engine.s3_uri import parse_s3_uri
 
 THREADS = 8
@@ -25,41 +26,102 @@ class InputMissing(Exception):
 
 
 @dataclass(frozen=True)
-class _Transfer:
+class Item:
+    """An object of a channel, and where it lies below the channel's directory."""
+
+    bucket: str
     key: str
-    path: Path
+    size: int
+    """Bytes."""
+    path: str
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
 
-def download_prefix(aws: AwsSession, uri: str, directory: Path) -> int:
-    """Everything `uri` names, into `directory`; how many objects there were.
+def items_of_prefix(aws: AwsSession, uri: str) -> list[Item]:
+    """Every object `uri` names, in order of the keys.
 
-    `s3://b/p/` and `s3://b/p` are a folder; `s3://b/p` is also the object of that name,
-    which lands as `<directory>/p`. Raises InputMissing.
+    `s3://b/p/` and `s3://b/p` are a folder; `s3://b/p` is also the object of that name.
+    Raises InputMissing where there is none.
     """
     bucket, prefix = parse_s3_uri(uri)
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        keys = [o.key for o in aws.list_objects(bucket, prefix) if not o.key.endswith("/")]
-    except NoSuchBucket:
-        raise InputMissing(f"Data download failed:S3 bucket does not exist: {bucket}") from None
-    transfers = [_Transfer(key, _below(directory, relative_path(key, prefix))) for key in keys]
-    if not transfers:
+    items = [
+        Item(bucket, entry.key, entry.size, relative_path(entry.key, prefix))
+        for entry in _list(aws, bucket, prefix)
+        if not entry.key.endswith("/")
+    ]
+    if not items:
         raise InputMissing(
             f"Data download failed:No S3 objects found under S3 URL {uri!r}. Please ensure that "
             "the bucket exists, that the objects exist under that S3 prefix and that your role "
             "has permission to access them."
         )
-    for parent in {transfer.path.parent for transfer in transfers}:
+    return items
+
+
+def items_of_manifest(aws: AwsSession, uri: str) -> list[Item]:
+    """The objects a manifest lists: `[{"prefix": "s3://b/p/"}, "one", "two"]`.
+
+    Raises InputMissing for a manifest that is not there or not of that form.
+    """
+    try:
+        first, *names = json.loads(read_object(aws, uri))
+        prefix = first["prefix"] if isinstance(first, dict) else ""
+        names = names if prefix else [first, *names]
+        located = [(*parse_s3_uri(prefix + name), name) for name in names]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputMissing(f"Data download failed:invalid manifest {uri}: {error}") from None
+    return [Item(bucket, key, 0, name if prefix else key) for bucket, key, name in located]
+
+
+def read_object(aws: AwsSession, uri: str) -> bytes:
+    """A small object that a channel can't do without. Raises InputMissing."""
+    bucket, key = parse_s3_uri(uri)
+    try:
+        return aws.read_object(bucket, key)
+    except NoSuchBucket:
+        raise _bucket_missing(bucket) from None
+    except NoSuchKey:
+        raise InputMissing(f"Data download failed:S3 key does not exist: {uri}") from None
+
+
+def shard(items: Sequence[Item], index: int, count: int) -> list[Item]:
+    """The part of ShardedByS3Key that host `index` of `count` gets; the parts share nothing
+    and are all of it."""
+    return list(items[index::count])
+
+
+def download(aws: AwsSession, items: Sequence[Item], directory: Path) -> None:
+    """Raises InputMissing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    transfers = [(item, below(directory, item.path)) for item in items]
+    for parent in {path.parent for _, path in transfers}:
         _make_directory(parent)
 
-    def get(transfer: _Transfer) -> None:
-        aws.download(bucket, transfer.key, transfer.path)
+    def get(transfer: tuple[Item, Path]) -> None:
+        item, path = transfer
+        try:
+            aws.download(item.bucket, item.key, path)
+        except NoSuchBucket:
+            raise _bucket_missing(item.bucket) from None
+        except NoSuchKey:
+            raise InputMissing(f"Data download failed:S3 key does not exist: {item.uri}") from None
+        except IsADirectoryError:
+            raise _object_and_folder(path) from None
 
-    try:
-        _in_parallel(get, transfers)
-    except NoSuchKey as error:
-        raise InputMissing(f"Data download failed:S3 key does not exist: {error}") from None
-    return len(transfers)
+    in_parallel(get, transfers)
+
+
+def download_prefix(aws: AwsSession, uri: str, directory: Path) -> int:
+    """Everything `uri` names, into `directory`; how many objects there were.
+
+    Raises InputMissing.
+    """
+    items = items_of_prefix(aws, uri)
+    download(aws, items, directory)
+    return len(items)
 
 
 def relative_path(key: str, prefix: str) -> str:
@@ -80,20 +142,32 @@ def upload_directory(
 
     Raises NoSuchBucket.
     """
+    return upload_files(aws, list(files_of(directory)), directory, uri, kms_key_id=kms_key_id)
+
+
+def upload_files(
+    aws: AwsSession,
+    files: Sequence[Path],
+    directory: Path,
+    uri: str,
+    *,
+    kms_key_id: str | None = None,
+) -> int:
+    """These files of a directory, below an S3 prefix. Raises NoSuchBucket."""
     bucket, prefix = parse_s3_uri(uri)
     prefix = prefix.rstrip("/")
-    files = list(_files(directory))
 
     def put(path: Path) -> None:
         relative = path.relative_to(directory).as_posix()
         key = f"{prefix}/{relative}" if prefix else relative
         aws.upload(path, bucket, key, kms_key_id=kms_key_id)
 
-    _in_parallel(put, files)
+    in_parallel(put, files)
     return len(files)
 
 
-def _files(directory: Path) -> Iterable[Path]:
+def files_of(directory: Path) -> Iterable[Path]:
+    """Regular files, links left out."""
     for folder, _, names in os.walk(directory):
         for name in sorted(names):
             path = Path(folder, name)
@@ -101,7 +175,8 @@ def _files(directory: Path) -> Iterable[Path]:
                 yield path
 
 
-def _below(directory: Path, relative: str) -> Path:
+def below(directory: Path, relative: str) -> Path:
+    """Raises InputMissing for a path that would leave the directory."""
     if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
         raise InputMissing(
             f"Data download failed:S3 key is not a path below its channel: {relative!r}"
@@ -109,16 +184,31 @@ def _below(directory: Path, relative: str) -> Path:
     return directory / relative
 
 
+def in_parallel[T](work: Callable[[T], None], items: Sequence[T]) -> None:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="s3") as pool:
+        for _ in pool.map(work, items):
+            pass
+
+
+def _list(aws: AwsSession, bucket: str, prefix: str) -> list[S3Object]:
+    try:
+        return list(aws.list_objects(bucket, prefix))
+    except NoSuchBucket:
+        raise _bucket_missing(bucket) from None
+
+
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise InputMissing(
-            f"Data download failed:an S3 key is both an object and a folder: {path.name!r}"
-        ) from None
+        raise _object_and_folder(path) from None
 
 
-def _in_parallel[T](work: Callable[[T], None], items: list[T]) -> None:
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="s3") as pool:
-        for _ in pool.map(work, items):
-            pass
+def _bucket_missing(bucket: str) -> InputMissing:
+    return InputMissing(f"Data download failed:S3 bucket does not exist: {bucket}")
+
+
+def _object_and_folder(path: Path) -> InputMissing:
+    return InputMissing(
+        f"Data download failed:an S3 key is both an object and a folder: {path.name!r}"
+    )

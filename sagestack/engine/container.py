@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sagestack.engine.child import Child, spawn
 from sagestack.engine.executor import Control
+from sagestack.engine.fast_file import Mount
 from sagestack.engine.images import Environment
 from sagestack.engine.warm import can_be_forked
 
@@ -51,13 +52,17 @@ class Container:
     directory: Path
     working_directory: str = "/opt/ml"
     host_names: tuple[str, ...] = ()
-    """Names that resolve to this machine inside, such as algo-1."""
+    """Names that resolve inside, this container's own first, such as algo-1."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where a name resolves to when not to 127.0.0.1."""
     read_only_model: bool = False
     """Whether /opt/ml/model can't be written, as for an endpoint."""
     threads: int = 0
     """How many threads numerical libraries may use; 0 leaves it to them."""
     isolate_network: bool = False
     """Whether the program has no network but a loopback of its own."""
+    mounts: tuple[Mount, ...] = ()
+    """File systems to mount below /opt/ml."""
     read_only_paths: tuple[Path, ...] = field(default=())
     """Further files and directories the program may see, at their own paths."""
 
@@ -157,9 +162,10 @@ def run(
     on_error_line: OnLine | None = None,
     *,
     max_seconds: float | None = None,
-    grace: float = GRACE_SECONDS,
+    grace: float | Callable[[], float] = GRACE_SECONDS,
 ) -> Exit:
     """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`.
+    `grace` is known when it is needed: what ends the program may decide it.
 
     Raises SandboxError.
     """
@@ -181,7 +187,7 @@ def run(
         if kill_at is None and (control.stop_requested or (deadline and now >= deadline)):
             cause = Cause.STOPPED if control.stop_requested else Cause.TIMED_OUT
             process.terminate()
-            kill_at = now + grace
+            kill_at = now + (grace() if callable(grace) else grace)
         elif kill_at is not None and now >= kill_at:
             process.kill()
 
@@ -195,7 +201,9 @@ def _plan(container: Container) -> dict[str, object]:
         "directory": str(container.directory),
         "working_directory": container.working_directory,
         "host_names": list(container.host_names),
+        "addresses": dict(container.addresses),
         "threads": container.threads,
+        "mounts": [{"path": mount.path, "socket": mount.socket} for mount in container.mounts],
         "read_only_model": container.read_only_model,
         "isolate_network": container.isolate_network,
         "visible": [

@@ -22,6 +22,8 @@ class Control:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
+        self._interrupt_listener: Callable[[], None] | None = None
+        self._interrupted = False
 
     @property
     def stop_requested(self) -> bool:
@@ -47,6 +49,25 @@ class Control:
             listeners = list(self._listeners)
         for listener in listeners:
             listener()
+
+    def on_interrupt(self, listener: Callable[[], None]) -> None:
+        """Call `listener` at the next interruption. Those of earlier runs are let go."""
+        with self._lock:
+            self._interrupt_listener = listener
+
+    def interrupt(self) -> None:
+        """Take the machine away, as spot capacity is: the job may begin again elsewhere."""
+        with self._lock:
+            self._interrupted = True
+            listener = self._interrupt_listener
+        if listener is not None:
+            listener()
+
+    def take_interruption(self) -> bool:
+        """Whether there was an interruption since this was asked last."""
+        with self._lock:
+            interrupted, self._interrupted = self._interrupted, False
+            return interrupted
 
 
 Work = Callable[[Control], None]
@@ -87,6 +108,14 @@ class Executor:
         control.stop()
         self._start_next()
         return True
+
+    def interrupt(self, job: str) -> bool:
+        """Interrupt a job; False if it is not here (it ended)."""
+        with self._lock:
+            control = self._controls.get(job)
+        if control is not None:
+            control.interrupt()
+        return control is not None
 
     def running_jobs(self) -> int:
         """How many jobs hold a slot."""

@@ -49,6 +49,10 @@ class AwsSession(Protocol):
     def read_object(self, bucket: str, key: str) -> bytes:
         """A small object. Raises NoSuchBucket, NoSuchKey."""
 
+    def read_range(self, bucket: str, key: str, start: int, size: int) -> bytes:
+        """Up to `size` bytes of an object from `start` on; empty at its end. Raises
+        NoSuchBucket, NoSuchKey."""
+
     def download(self, bucket: str, key: str, path: Path) -> None:
         """An object of any size into a file. Raises NoSuchBucket, NoSuchKey."""
 

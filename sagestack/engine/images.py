@@ -66,6 +66,15 @@ BUILT_IN = (
         ),
     ),
     Image(
+        "xgboost",
+        ("sagemaker-xgboost", "xgboost"),
+        IMAGES / "xgboost" / "requirements.lock",
+        preload=(
+            *("numpy", "pandas", "scipy.sparse", "xgboost", "joblib", "pyarrow.parquet", "boto3"),
+            *("sklearn.datasets", "sklearn.metrics", "sklearn.model_selection", "threadpoolctl"),
+        ),
+    ),
+    Image(
         "glue-shell",
         ("glue-shell",),
         IMAGES / "glue-shell" / "requirements.lock",

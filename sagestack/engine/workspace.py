@@ -24,7 +24,8 @@ class Workspace:
         digest = hashlib.sha256(arn.encode()).hexdigest()[:12]
         directory = parent / f"{name}-{digest}"
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
+        parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700)
         return cls(directory)
 
     def host(self, name: str) -> Path:
@@ -35,6 +36,22 @@ class Workspace:
 
     def remove(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class LeadsOut(Exception):
+    """A program put a link where the platform expects a directory or a file of its own."""
+
+
+def left_at(directory: Path, container_path: str) -> Path:
+    """`inside`, for what a program has left. Raises LeadsOut where a link is in the way: it
+    would be followed out here, with our rights."""
+    path = inside(directory, container_path)
+    for part in (path, *path.parents):
+        if part == directory:
+            return path
+        if part.is_symlink():
+            raise LeadsOut(f"{container_path} is a link or lies behind one")
+    raise ValueError(f"{container_path} leaves /opt/ml")
 
 
 def inside(directory: Path, container_path: str) -> Path:

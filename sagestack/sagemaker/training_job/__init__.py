@@ -31,14 +31,14 @@ DEFAULT_MAX_RUNTIME = 86_400
 def create_training_job(request: Request, context: Context) -> Response:
     check_request(request, context)
     record = _new_record(request, context)
+    job = JobRecord.of(TRAINING_JOB, record, context)
     try:
-        context.store.create(record, tags_of(request))
+        job.create(record, tags_of(request))
     except RecordExists as taken:
         raise ResourceInUse(
             "Training job names must be unique within an AWS account and region, and a "
             f"training job with this name already exists ({taken.record.arn})"
         ) from None
-    job = JobRecord.of(TRAINING_JOB, record, context)
     context.instance.executor.submit(record.arn, partial(run_training_job, job))
     return {"TrainingJobArn": record.arn}
 
@@ -105,11 +105,15 @@ def recover(instance: Instance) -> None:
 
 
 def _existing(request: Request, context: Context) -> Record:
-    key = Key.of(context.caller, KIND, request["TrainingJobName"])
-    record = context.store.get(key)
+    record = context.store.get(_key(request["TrainingJobName"], context))
     if record is None:
         raise ValidationException("Requested resource not found.")
     return record
+
+
+def _key(name: str, context: Context) -> Key:
+    """Names that differ in case alone are one: an ARN has them in lower case."""
+    return Key.of(context.caller, KIND, name.lower())
 
 
 def _new_record(request: Request, context: Context) -> Record:
@@ -129,9 +133,7 @@ def _new_record(request: Request, context: Context) -> Record:
         "EnableInterContainerTrafficEncryption": request.get(
             "EnableInterContainerTrafficEncryption", False
         ),
-        "EnableManagedSpotTraining": False,
+        "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
     }
     start_transition(document, "Starting", "Starting the training job", now)
-    return Record(
-        Key.of(context.caller, KIND, name), arn, document, "InProgress", created=now, modified=now
-    )
+    return Record(_key(name, context), arn, document, "InProgress", created=now, modified=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from sagestack.aws.errors import ValidationException
@@ -10,21 +11,18 @@ from sagestack.aws.registry import Request
 from sagestack.context import Context
 from sagestack.sagemaker.job_rules import (
     known_image,
-    one_instance,
     refuse,
     refuse_members,
     s3_uri,
 )
+from sagestack.sagemaker.training_job.attempt import checkpoint_directory
 
 NOT_SUPPORTED = (
-    "CheckpointConfig",
     "DebugRuleConfigurations",
-    "EnableManagedSpotTraining",
     "MlflowConfig",
     "ModelPackageConfig",
     "ProfilerRuleConfigurations",
     "RemoteDebugConfig",
-    "RetryStrategy",
     "ServerlessJobConfig",
     "TensorBoardOutputConfig",
 )
@@ -33,13 +31,24 @@ NOT_SUPPORTED = (
 # EnableInterContainerTrafficEncryption. docs/fidelity.md says so.
 
 
+MOST_HOSTS = 16
+"""Hosts of one job that a single machine is asked to run."""
+
+
 def check_request(request: Request, context: Context) -> None:
     """Raises ValidationException."""
     refuse_members(request, *NOT_SUPPORTED)
     _check_algorithm(request, context)
     _check_resources(request)
+    _check_stopping_condition(request)
     _check_channels(request)
     s3_uri(request["OutputDataConfig"]["S3OutputPath"], "S3OutputPath")
+    if checkpoint := request.get("CheckpointConfig"):
+        s3_uri(checkpoint["S3Uri"], "S3Uri")
+        try:
+            checkpoint_directory(Path("/opt/ml"), checkpoint)
+        except ValueError as error:
+            raise refuse(f"this LocalPath of CheckpointConfig: {error}") from None
 
 
 def _check_algorithm(request: Request, context: Context) -> None:
@@ -72,39 +81,88 @@ def _check_resources(request: Request) -> None:
     resources = request.get("ResourceConfig")
     if resources is None:
         raise ValidationException("ResourceConfig is required to create a training job.")
-    refuse_members(resources, "InstanceGroups", "KeepAlivePeriodInSeconds", "TrainingPlanArn")
-    if "InstanceType" not in resources or "InstanceCount" not in resources:
+    refuse_members(resources, "KeepAlivePeriodInSeconds", "TrainingPlanArn")
+    groups = resources.get("InstanceGroups")
+    if groups:
+        if "InstanceType" in resources or "InstanceCount" in resources:
+            raise ValidationException(
+                "You must specify either InstanceGroups, or InstanceType and InstanceCount, in "
+                "ResourceConfig, and not both."
+            )
+        names = [group["InstanceGroupName"] for group in groups]
+        if len(names) != len(set(names)):
+            raise ValidationException("Instance group names must be unique.")
+        count = sum(group["InstanceCount"] for group in groups)
+    elif "InstanceType" not in resources or "InstanceCount" not in resources:
         raise ValidationException(
             "You must specify InstanceType and InstanceCount in ResourceConfig."
         )
-    one_instance(resources["InstanceCount"], "training jobs")
+    else:
+        count = resources["InstanceCount"]
+    if not 1 <= count <= MOST_HOSTS:
+        raise refuse(f"{count} instances: it runs 1 to {MOST_HOSTS} on one machine")
+
+
+def _check_stopping_condition(request: Request) -> None:
+    condition = request.get("StoppingCondition", {})
+    wait = condition.get("MaxWaitTimeInSeconds")
+    if request.get("EnableManagedSpotTraining"):
+        if wait is None or wait < condition.get("MaxRuntimeInSeconds", 86_400):
+            raise ValidationException(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal "
+                "to MaxRuntimeInSeconds"
+            )
+    elif wait is not None:
+        raise ValidationException(
+            "MaxWaitTimeInSeconds can only be specified when EnableManagedSpotTraining is true"
+        )
 
 
 def _check_channels(request: Request) -> None:
     mode = request["AlgorithmSpecification"]["TrainingInputMode"]
+    groups = {
+        group["InstanceGroupName"] for group in request["ResourceConfig"].get("InstanceGroups", ())
+    }
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
     if len(names) != len(set(names)):
         raise ValidationException("Channel names in InputDataConfig must be unique.")
     for channel in request.get("InputDataConfig", ()):
-        _check_channel(channel, channel.get("InputMode") or mode)
+        _check_channel(channel, channel.get("InputMode") or mode, groups)
 
 
-def _check_channel(channel: dict[str, Any], mode: str) -> None:
+def _check_channel(channel: dict[str, Any], mode: str, groups: set[str]) -> None:
     where = f"channel {channel['ChannelName']}"
     if channel["ChannelName"] in (".", ".."):
         raise ValidationException(f"Invalid channel name: {channel['ChannelName']}")
-    if mode != "File":
-        raise refuse(f"input mode {mode} ({where}): it runs File")
-    if channel.get("RecordWrapperType", "None") != "None":
-        raise refuse(f"RecordWrapperType {channel['RecordWrapperType']} ({where})")
-    if channel.get("CompressionType", "None") != "None":
-        raise ValidationException(
-            f"CompressionType {channel['CompressionType']} is supported in Pipe mode only "
-            f"({where})."
-        )
+    for member in ("CompressionType", "RecordWrapperType"):
+        if channel.get(member, "None") != "None" and mode != "Pipe":
+            raise ValidationException(
+                f"{member} {channel[member]} is supported in Pipe mode only ({where})."
+            )
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise refuse(f"data sources other than S3 ({where})")
-    if source["S3DataType"] != "S3Prefix":
-        raise refuse(f"S3DataType {source['S3DataType']} ({where}): it runs S3Prefix")
+    refuse_members(source, "ModelAccessConfig", "HubAccessConfig")
     s3_uri(source["S3Uri"], "S3Uri")
+    _check_data_type(source, mode, where)
+    if unknown := set(source.get("InstanceGroupNames", ())) - groups:
+        raise ValidationException(
+            f"InstanceGroupNames names no instance group of the job ({where}): "
+            f"{', '.join(sorted(unknown))}"
+        )
+
+
+def _check_data_type(source: dict[str, Any], mode: str, where: str) -> None:
+    kind = source["S3DataType"]
+    if kind == "Converse":
+        raise refuse(f"S3DataType Converse ({where})")
+    if kind != "S3Prefix" and mode == "FastFile":
+        raise ValidationException(f"FastFile mode supports S3Prefix only ({where}).")
+    if (kind == "AugmentedManifestFile") != bool(source.get("AttributeNames")):
+        raise ValidationException(
+            f"AttributeNames is required with, and only with, AugmentedManifestFile ({where})."
+        )
+    if kind == "AugmentedManifestFile" and mode != "Pipe":
+        raise ValidationException(
+            f"AugmentedManifestFile is supported in Pipe mode only ({where})."
+        )

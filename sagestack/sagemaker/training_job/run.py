@@ -6,249 +6,192 @@ texts: contract, sections 1.6 and 1.7.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
+import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sagestack.aws.store import Document
-from sagestack.engine.archive import is_empty, pack
-from sagestack.engine.channels import InputMissing, download_prefix, upload_directory
-from sagestack.engine.container import Cause, Container, Exit, run
+from sagestack.engine.channels import InputMissing
+from sagestack.engine.container import Cause
 from sagestack.engine.executor import Control
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError
-from sagestack.engine.metrics import MetricCollector, MetricDefinition
-from sagestack.engine.s3_uri import join_s3_uri, parse_s3_uri
+from sagestack.engine.metrics import MetricCollector
 from sagestack.engine.workspace import Workspace
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import JobLog, container_command, failure_reason, read_failure
+from sagestack.sagemaker.job_run import failure_reason, read_failure
+from sagestack.sagemaker.training_job.attempt import Attempt, Ended, metrics_of
+from sagestack.sagemaker.training_job.outputs import upload_model, upload_output_data
 from sagestack.sagemaker.training_job.status import end, fail, start_transition
 
 LOG = logging.getLogger(__name__)
-HOST = "algo-1"
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 
 
 def run_training_job(job: JobRecord, control: Control) -> None:
     """Raises nothing: whatever happens ends in the record."""
-    workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
+    retries = job.read().document.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
     try:
         if job.read().status == "Stopping":
             control.stop()  # asked for before the executor knew the job
-        if control.stop_requested:
-            return _end_stopped(job)
-        _carry_out(job, control, workspace)
-    except InputMissing as error:
-        job.change(partial(fail, reason=f"ClientError: {error}"))
-    except NoSuchBucket as error:
-        job.change(partial(fail, reason=f"ClientError: S3 bucket does not exist: {error}"))
-    except ImageBuildError as error:
-        job.change(partial(fail, reason=f"ClientError: The image could not be built: {error}"))
+        while True:
+            try:
+                return _run(job, control)
+            except Exception as error:
+                reason = _client_error(error)
+                if reason is not None:
+                    return _fail(job, reason)
+                LOG.exception("%s", job.arn)
+                if retries == 0 or control.stop_requested:
+                    return _fail(job, INTERNAL_ERROR)
+                retries -= 1
+                _advance(job, "Restarting", "Restarting the training job after an internal error")
     except Exception:
-        LOG.exception("%s", job.arn)
-        job.change(partial(fail, reason=INTERNAL_ERROR))
+        LOG.exception("the end of %s could not be written", job.arn)
+
+
+def _run(job: JobRecord, control: Control) -> None:
+    """Attempts, until one ends otherwise than by an interruption of spot capacity."""
+    document = job.read().document
+    metrics = metrics_of(job, document)
+    budget = _Budget(document)
+    workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
+    try:
+        while not control.stop_requested:
+            attempt = Attempt(job, workspace, metrics)
+            begun = time.monotonic()
+            ended = attempt.carry_out(control, partial(_advance, job), budget.seconds_left())
+            budget.spend(time.monotonic() - begun)
+            metrics.publish()
+            if ended is None:
+                break
+            if not control.take_interruption() or control.stop_requested:
+                return _finish(job, document, ended, metrics, budget)
+            _advance(job, "Interrupted", "Training job interrupted: spot capacity was taken away")
+            workspace.remove()
+            if budget.wait_is_over():
+                return _end(job, metrics, None, "MaxWaitTimeExceeded", budget)
+            _advance(job, "Starting", "Launching requested ML instances")
+        _end(job, metrics, None, "Stopped", budget)
     finally:
         workspace.remove()
 
 
-def _carry_out(job: JobRecord, control: Control, workspace: Workspace) -> None:
-    document = job.read().document
-    directory = workspace.host(HOST)
-    _lay_out(directory, document)
-    if document.get("InputDataConfig"):
-        _advance(job, "Downloading", "Downloading input data")
-        _download(job, document, directory)
-    _advance(job, "Training", "Downloading the training image", begins=True)
-    container = _container(job, document, directory)
-    if control.stop_requested:
-        return _end_stopped(job)
-    _advance(job, "Training", "Training image download completed. Training in progress.")
-    metrics = _metrics(job, document)
-    log = JobLog(job.context.aws, "/aws/sagemaker/TrainingJobs", document["TrainingJobName"], HOST)
+class _Budget:
+    """The time a job may take: MaxRuntimeInSeconds of running, and for spot capacity
+    MaxWaitTimeInSeconds of running and waiting."""
 
-    def on_line(line: str) -> None:
-        log.write(line)
-        metrics.read(line)
+    def __init__(self, document: Document) -> None:
+        condition = document["StoppingCondition"]
+        self._run = float(condition["MaxRuntimeInSeconds"])
+        wait = condition.get("MaxWaitTimeInSeconds")
+        created: datetime = document["CreationTime"]
+        self._deadline = None if wait is None else created.timestamp() + wait
+        self.spent = 0.0
 
-    try:
-        ended = run(
-            container,
-            control,
-            on_line,
-            max_seconds=document["StoppingCondition"]["MaxRuntimeInSeconds"],
-            grace=job.context.instance.stop_seconds,
-        )
-    finally:
-        log.close()
-        metrics.publish()
-    _finish(job, document, directory, ended, metrics)
+    def spend(self, seconds: float) -> None:
+        self.spent += seconds
 
+    def seconds_left(self) -> float:
+        left = self._run - self.spent
+        if self._deadline is not None:
+            left = min(left, self._deadline - datetime.now(UTC).timestamp())
+        return max(0.1, left)
 
-def _lay_out(directory: Path, document: Document) -> None:
-    """The directories and files the platform writes. Source: contract, section 1.2."""
-    for name in ("input/config", "input/data", "model", "output/data", "code", "checkpoints"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    instance_type = document["ResourceConfig"]["InstanceType"]
-    files = {
-        "hyperparameters": document.get("HyperParameters", {}),
-        "inputdataconfig": {
-            channel["ChannelName"]: _channel_config(channel)
-            for channel in document.get("InputDataConfig", ())
-        },
-        "resourceconfig": {
-            "current_host": HOST,
-            "current_instance_type": instance_type,
-            "current_group_name": "homogeneousCluster",
-            "hosts": [HOST],
-            "instance_groups": [
-                {
-                    "instance_group_name": "homogeneousCluster",
-                    "instance_type": instance_type,
-                    "hosts": [HOST],
-                }
-            ],
-            "network_interface_name": "lo",
-        },
-    }
-    for name, content in files.items():
-        (directory / "input/config" / f"{name}.json").write_text(json.dumps(content))
+    def wait_is_over(self) -> bool:
+        return self._deadline is not None and datetime.now(UTC).timestamp() >= self._deadline
 
-
-def _channel_config(channel: dict[str, Any]) -> dict[str, str]:
-    config = {
-        "TrainingInputMode": "File",
-        "S3DistributionType": channel["DataSource"]["S3DataSource"].get(
-            "S3DataDistributionType", "FullyReplicated"
-        ),
-        "RecordWrapperType": "None",
-    }
-    if content_type := channel.get("ContentType"):
-        config["ContentType"] = content_type
-    return config
-
-
-def _download(job: JobRecord, document: Document, directory: Path) -> None:
-    for channel in document["InputDataConfig"]:
-        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        download_prefix(job.context.aws, uri, directory / "input/data" / channel["ChannelName"])
-
-
-def _container(job: JobRecord, document: Document, directory: Path) -> Container:
-    images = job.context.instance.images
-    algorithm = document["AlgorithmSpecification"]
-    environment = images.environment(images.find(algorithm["TrainingImage"]))
-    name = document["TrainingJobName"]
-    return Container(
-        environment=environment,
-        command=container_command(
-            environment,
-            "train",
-            algorithm.get("ContainerEntrypoint"),
-            algorithm.get("ContainerArguments"),
-        ),
-        variables={
-            "TRAINING_JOB_NAME": name,
-            "TRAINING_JOB_ARN": job.arn,
-            **job.context.aws.role_environment(document["RoleArn"], "SageMaker"),
-            **document.get("Environment", {}),
-        },
-        directory=directory,
-        host_names=(HOST,),
-        threads=job.context.instance.executor.thread_share(),
-        isolate_network=document["EnableNetworkIsolation"],
-    )
-
-
-def _metrics(job: JobRecord, document: Document) -> MetricCollector:
-    definitions = [
-        MetricDefinition(definition["Name"], re.compile(definition["Regex"]))
-        for definition in document["AlgorithmSpecification"].get("MetricDefinitions", ())
-    ]
-    return MetricCollector(
-        definitions,
-        job.context.aws,
-        "/aws/sagemaker/TrainingJobs",
-        {"TrainingJobName": document["TrainingJobName"]},
-    )
+    def exceeded(self) -> str:
+        """The secondary status of a job whose time is over."""
+        return "MaxWaitTimeExceeded" if self.wait_is_over() else "MaxRuntimeExceeded"
 
 
 def _finish(
-    job: JobRecord, document: Document, directory: Path, ended: Exit, metrics: MetricCollector
+    job: JobRecord, document: Document, ended: Ended, metrics: MetricCollector, budget: _Budget
 ) -> None:
     """Upload what the job made and write how it ended."""
-    failed = ended.cause is Cause.EXITED and ended.code != 0
-    final = [
-        {"MetricName": value.name, "Value": value.value, "Timestamp": value.timestamp}
-        for value in metrics.final_values()
-    ]
-
-    def keep_metrics(document: Document) -> None:
-        if final:
-            document["FinalMetricDataList"] = final
-
-    if failed:
-        _upload_output_data(job, document, directory)
-        reason = failure_reason(read_failure(directory), ended.code)
-
-        def to_failed(document: Document) -> None:
-            keep_metrics(document)
-            fail(document, reason)
-
-        job.change(to_failed)
-        return
-    if ended.cause is Cause.EXITED:
+    if ended.input_error is not None:
+        reason = _client_error(ended.input_error)
+        return _fail(job, reason or INTERNAL_ERROR, metrics)
+    if ended.cluster.failed is not None:
+        upload_output_data(job.context.aws, document, ended.directories)
+        return _fail(job, _failure_reason(ended, ended.cluster.failed), metrics)
+    if ended.cluster.cause is Cause.EXITED:
         _advance(job, "Uploading", "Uploading generated training model")
-    model_uri = _upload_model(job, document, directory)
-    _upload_output_data(job, document, directory)
+    model_uri = upload_model(job.context.aws, document, ended.directories)
+    upload_output_data(job.context.aws, document, ended.directories)
+    secondary = {
+        Cause.EXITED: "Completed",
+        Cause.STOPPED: "Stopped",
+        Cause.TIMED_OUT: budget.exceeded(),
+    }[ended.cluster.cause]
+    _end(job, metrics, model_uri, secondary, budget)
 
+
+MESSAGES = {
+    "Completed": "Training job completed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job exceeded MaxWaitTimeInSeconds provided",
+}
+
+
+def _end(
+    job: JobRecord,
+    metrics: MetricCollector,
+    model_uri: str | None,
+    secondary: str,
+    budget: _Budget,
+) -> None:
     def to_end(document: Document) -> None:
-        keep_metrics(document)
+        _keep_metrics(document, metrics)
         if model_uri:
             document["ModelArtifacts"] = {"S3ModelArtifacts": model_uri}
-        _write_end(document, ended.cause)
+        # A stop that was asked for is what the job ends by, also when it came too late.
+        last = "Stopped" if document["TrainingJobStatus"] == "Stopping" else secondary
+        end(document, "Completed" if last == "Completed" else "Stopped", last, MESSAGES[last])
+        if document["EnableManagedSpotTraining"]:
+            document["BillableTimeInSeconds"] = max(1, int(budget.spent))
 
     job.change(to_end)
 
 
-def _write_end(document: Document, cause: Cause) -> None:
-    if document["TrainingJobStatus"] == "Stopping" or cause is Cause.STOPPED:
-        end(document, "Stopped", "Stopped", "Training job stopped")
-    elif cause is Cause.TIMED_OUT:
-        end(document, "Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded")
-    else:
-        end(document, "Completed", "Completed", "Training job completed")
+def _fail(job: JobRecord, reason: str, metrics: MetricCollector | None = None) -> None:
+    def to_failed(document: Document) -> None:
+        if metrics:
+            _keep_metrics(document, metrics)
+        fail(document, reason)
+
+    job.change(to_failed)
 
 
-def _upload_model(job: JobRecord, document: Document, directory: Path) -> str | None:
-    """The model's URI; None where a stopped job has made none."""
-    output = document["OutputDataConfig"]
-    base = join_s3_uri(output["S3OutputPath"], document["TrainingJobName"], "output")
-    if output.get("CompressionType", "GZIP") == "NONE":
-        uri = f"{base}/model/"
-        upload_directory(
-            job.context.aws, directory / "model", uri, kms_key_id=output.get("KmsKeyId")
-        )
-        return uri
-    return _upload_archive(job, directory / "model", f"{base}/model.tar.gz", output)
+def _keep_metrics(document: Document, metrics: MetricCollector) -> None:
+    final = [
+        {"MetricName": value.name, "Value": value.value, "Timestamp": value.timestamp}
+        for value in metrics.final_values()
+    ]
+    if final:
+        document["FinalMetricDataList"] = final
 
 
-def _upload_output_data(job: JobRecord, document: Document, directory: Path) -> None:
-    output = document["OutputDataConfig"]
-    data = directory / "output/data"
-    if not is_empty(data):
-        base = join_s3_uri(output["S3OutputPath"], document["TrainingJobName"], "output")
-        _upload_archive(job, data, f"{base}/output.tar.gz", output)
+def _failure_reason(ended: Ended, host: int) -> str:
+    directory: Path = ended.directories[host]
+    return failure_reason(read_failure(directory), ended.cluster.exits[host].code)
 
 
-def _upload_archive(job: JobRecord, directory: Path, uri: str, output: dict[str, Any]) -> str:
-    archive = directory.parent / f"{directory.name}.tar.gz"
-    pack(directory, archive)
-    job.context.aws.upload(archive, *parse_s3_uri(uri), kms_key_id=output.get("KmsKeyId"))
-    archive.unlink()
-    return uri
+def _client_error(error: Exception) -> str | None:
+    """The FailureReason of what the request is to blame for; None for our own faults."""
+    match error:
+        case InputMissing():
+            return f"ClientError: {error}"
+        case NoSuchBucket():
+            return f"ClientError: S3 bucket does not exist: {error}"
+        case ImageBuildError():
+            return f"ClientError: The image could not be built: {error}"
+        case _:
+            return None
 
 
 def _advance(job: JobRecord, status: str, message: str, *, begins: bool = False) -> None:
@@ -257,10 +200,7 @@ def _advance(job: JobRecord, status: str, message: str, *, begins: bool = False)
             return
         start_transition(document, status, message)
         if begins:
-            document["TrainingStartTime"] = document["SecondaryStatusTransitions"][-1]["StartTime"]
+            started = document["SecondaryStatusTransitions"][-1]["StartTime"]
+            document.setdefault("TrainingStartTime", started)
 
     job.change(edit)
-
-
-def _end_stopped(job: JobRecord) -> None:
-    job.change(lambda document: _write_end(document, Cause.STOPPED))

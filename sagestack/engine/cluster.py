@@ -1,0 +1,114 @@
+"""Cluster: the containers of one job, one a host, that end together.
+
+Hosts have names that resolve to addresses of the loopback, a different one each, so that
+two hosts can listen on the same port. The first host that fails ends the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from sagestack.engine.container import Cause, Container, Exit, OnLine, run
+from sagestack.engine.executor import Control
+
+FAILED_GRACE_SECONDS = 5.0
+"""What the other hosts get between SIGTERM and SIGKILL when one has failed."""
+
+# Each job takes a block of 127.64.0.0/10. Two servers on a machine begin at different ones.
+_blocks = itertools.count(os.getpid())
+
+
+def host_addresses(names: Sequence[str]) -> dict[str, str]:
+    """An address for each host of a job; a job of one host needs none but 127.0.0.1."""
+    if len(names) == 1:
+        return {names[0]: "127.0.0.1"}
+    block = next(_blocks) % (64 * 256)
+    return {
+        name: f"127.{64 + block // 256}.{block % 256}.{number}"
+        for number, name in enumerate(names, 1)
+    }
+
+
+@dataclass(frozen=True)
+class ClusterExit:
+    """How the hosts ended. `failed` is the index of the one whose failure ended the job."""
+
+    exits: tuple[Exit, ...]
+    failed: int | None
+
+    @property
+    def cause(self) -> Cause:
+        return next((e.cause for e in self.exits if e.cause is not Cause.EXITED), Cause.EXITED)
+
+    @property
+    def seconds(self) -> float:
+        return max(exit_.seconds for exit_ in self.exits)
+
+
+def run_cluster(
+    containers: Sequence[Container],
+    control: Control,
+    on_lines: Sequence[OnLine],
+    *,
+    max_seconds: float | None,
+    grace: float,
+) -> ClusterExit:
+    """Run every container to its end, a stop asked for by `control`, or `max_seconds`.
+
+    Raises SandboxError.
+    """
+    group = _Group(control, grace)
+    work: Callable[[int], Exit] = partial(
+        group.run, containers=containers, on_lines=on_lines, max_seconds=max_seconds
+    )
+    numbers = range(len(containers))
+    with ThreadPoolExecutor(len(containers), thread_name_prefix="host") as pool:
+        exits = tuple(pool.map(work, numbers))
+    return ClusterExit(exits, group.failed)
+
+
+class _Group:
+    """The hosts of one run: their common stop, and who failed first."""
+
+    def __init__(self, control: Control, grace: float) -> None:
+        self._control = Control()
+        self._asked = control
+        self._grace = grace
+        self._lock = threading.Lock()
+        self.failed: int | None = None
+        control.on_stop(self._control.stop)
+        control.on_interrupt(self._control.stop)
+
+    def run(
+        self,
+        number: int,
+        containers: Sequence[Container],
+        on_lines: Sequence[OnLine],
+        max_seconds: float | None,
+    ) -> Exit:
+        try:
+            ended = run(
+                containers[number],
+                self._control,
+                on_lines[number],
+                max_seconds=max_seconds,
+                grace=lambda: self._grace if self.failed is None else FAILED_GRACE_SECONDS,
+            )
+        except BaseException:
+            self._fail(number)
+            raise
+        if ended.cause is Cause.EXITED and ended.code != 0:
+            self._fail(number)
+        return ended
+
+    def _fail(self, number: int) -> None:
+        with self._lock:
+            if self.failed is None and not self._control.stop_requested:
+                self.failed = number
+        self._control.stop()

@@ -1,0 +1,164 @@
+"""One attempt at a training job: bring the inputs, run the hosts, save the checkpoints.
+
+A job has one, or more where spot capacity is taken away or our own fault is retried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sagestack.aws.store import Document
+from sagestack.engine.checkpoints import CheckpointSync, restore
+from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
+from sagestack.engine.container import Container, OnLine
+from sagestack.engine.executor import Control
+from sagestack.engine.fast_file import Mount
+from sagestack.engine.metrics import MetricCollector, MetricDefinition
+from sagestack.engine.workspace import Workspace, inside
+from sagestack.sagemaker.job_record import JobRecord
+from sagestack.sagemaker.job_run import JobLog, container_command
+from sagestack.sagemaker.training_job.inputs import Inputs
+from sagestack.sagemaker.training_job.layout import Host, hosts_of, lay_out
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+CHECKPOINTS = "/opt/ml/checkpoints"
+
+Advance = Callable[..., None]
+"""Write a secondary status and its message."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What an attempt came to."""
+
+    cluster: ClusterExit
+    directories: tuple[Path, ...]
+    """/opt/ml of each host."""
+    input_error: Exception | None
+    """What kept a pipe from being fed."""
+
+
+class Attempt:
+    def __init__(self, job: JobRecord, workspace: Workspace, metrics: MetricCollector) -> None:
+        self._job = job
+        self._aws = job.context.aws
+        self._document = job.read().document
+        self._hosts = hosts_of(self._document)
+        self._directories = tuple(workspace.host(host.name) for host in self._hosts)
+        self._addresses = host_addresses([host.name for host in self._hosts])
+        self._metrics = metrics
+
+    def carry_out(self, control: Control, advance: Advance, max_seconds: float) -> Ended | None:
+        """None where a stop came before the program was started. Raises InputMissing,
+        NoSuchBucket, ImageBuildError, SandboxError."""
+        with ExitStack() as stack:
+            mounts = self._prepare(stack, advance)
+            advance("Training", "Downloading the training image", begins=True)
+            containers = [
+                self._container(*each)
+                for each in zip(self._hosts, self._directories, mounts, strict=True)
+            ]
+            if control.stop_requested:
+                return None
+            advance("Training", "Training image download completed. Training in progress.")
+            stack.enter_context(self._checkpoints())
+            on_lines = [self._on_line(stack, host) for host in self._hosts]
+            cluster = run_cluster(
+                containers,
+                control,
+                on_lines,
+                max_seconds=max_seconds,
+                grace=self._job.context.instance.stop_seconds,
+            )
+            return Ended(cluster, self._directories, self._inputs.error())
+
+    def _prepare(self, stack: ExitStack, advance: Advance) -> list[tuple[Mount, ...]]:
+        for host, directory in zip(self._hosts, self._directories, strict=True):
+            lay_out(directory, self._document, host, self._hosts)
+        if self._document.get("InputDataConfig"):
+            advance("Downloading", "Downloading input data")
+        self._inputs = Inputs(self._aws, self._document, self._hosts)
+        stack.callback(self._inputs.close)
+        if checkpoint := self._document.get("CheckpointConfig"):
+            for directory in self._directories:
+                restore(self._aws, checkpoint["S3Uri"], checkpoint_directory(directory, checkpoint))
+        return [
+            self._inputs.bring(host, directory)
+            for host, directory in zip(self._hosts, self._directories, strict=True)
+        ]
+
+    def _container(self, host: Host, directory: Path, mounts: tuple[Mount, ...]) -> Container:
+        instance, document = self._job.context.instance, self._document
+        algorithm = document["AlgorithmSpecification"]
+        environment = instance.images.environment(instance.images.find(algorithm["TrainingImage"]))
+        names = [host.name, *(other.name for other in self._hosts if other != host)]
+        return Container(
+            environment=environment,
+            command=container_command(
+                environment,
+                "train",
+                algorithm.get("ContainerEntrypoint"),
+                algorithm.get("ContainerArguments"),
+            ),
+            variables={
+                "TRAINING_JOB_NAME": document["TrainingJobName"],
+                "TRAINING_JOB_ARN": self._job.arn,
+                **self._aws.role_environment(document["RoleArn"], "SageMaker"),
+                **document.get("Environment", {}),
+            },
+            directory=directory,
+            host_names=tuple(names),
+            addresses=self._addresses,
+            threads=instance.executor.thread_share(),
+            mounts=mounts,
+            isolate_network=document["EnableNetworkIsolation"],
+        )
+
+    @contextlib.contextmanager
+    def _checkpoints(self) -> Iterator[None]:
+        """Keep S3 up to date while the program runs, and at its end."""
+        syncs = []
+        if checkpoint := self._document.get("CheckpointConfig"):
+            for directory in self._directories:
+                local = checkpoint_directory(directory, checkpoint)
+                syncs.append(CheckpointSync(self._aws, local, checkpoint["S3Uri"]))
+        try:
+            yield
+        finally:
+            for sync in syncs:
+                sync.close()
+
+    def _on_line(self, stack: ExitStack, host: Host) -> OnLine:
+        log = JobLog(self._aws, LOG_GROUP, self._document["TrainingJobName"], host.name)
+        stack.callback(log.close)
+
+        def on_line(line: str) -> None:
+            log.write(line)
+            self._metrics.read(line)
+
+        return on_line
+
+
+def checkpoint_directory(directory: Path, checkpoint: dict[str, Any]) -> Path:
+    """Where CheckpointConfig's LocalPath lies outside. Raises ValueError for one that is not
+    below /opt/ml."""
+    return inside(directory, checkpoint.get("LocalPath", CHECKPOINTS).rstrip("/"))
+
+
+def metrics_of(job: JobRecord, document: Document) -> MetricCollector:
+    definitions = [
+        MetricDefinition(definition["Name"], re.compile(definition["Regex"]))
+        for definition in document["AlgorithmSpecification"].get("MetricDefinitions", ())
+    ]
+    return MetricCollector(
+        definitions,
+        job.context.aws,
+        LOG_GROUP,
+        {"TrainingJobName": document["TrainingJobName"]},
+    )
