@@ -29,20 +29,15 @@ class LogPlace:
     group: str
     stream_prefix: str
 
-    def commands(self, local: Sequence[str] | None) -> list[str]:
-        """Lines to paste: `local` names a job as `sagestack logs` wants it."""
+    def commands(self, sagestack: str | None) -> list[str]:
+        """Lines to paste; `sagestack` is the line of sagestack's own command, where it runs."""
         lines = [
             f"aws logs filter-log-events --log-group-name {self.group} "
             f"--log-stream-name-prefix {self.stream_prefix} "
             "--query 'events[].message' --output text",
         ]
-        if local:
-            lines.insert(0, " ".join(["sagestack", "logs", *local]))
-        else:
-            lines.insert(
-                0, f"aws logs tail {self.group} --log-stream-name-prefix {self.stream_prefix}"
-            )
-        return lines
+        tail = f"aws logs tail {self.group} --log-stream-name-prefix {self.stream_prefix}"
+        return [sagestack or tail, *lines]
 
 
 class JobFailed(LevelZeroError):
@@ -54,7 +49,7 @@ class JobFailed(LevelZeroError):
         reason: str,
         *,
         log: LogPlace | None = None,
-        sagestack_logs: Sequence[str] | None = None,
+        sagestack_logs: str | None = None,
         tail: Sequence[str] = (),
     ) -> None:
         super().__init__(f"{what}: {reason}")

@@ -207,7 +207,7 @@ def run_glue(
                 f"Glue job {job}, run {run_id}, ended {state}",
                 run.get("ErrorMessage") or "Glue gives no reason",
                 log=place,
-                sagestack_logs=["glue-job-run", run_id] if session.local else None,
+                sagestack_logs=session.sagestack_logs("glue-job-run", run_id),
                 tail=last_lines(session, place),
             )
         time.sleep(session.poll_seconds)
@@ -237,6 +237,6 @@ def _fail(
         f"{kind.replace('-', ' ')} {name} ended {status}",
         job.get("FailureReason") or job.get("ExitMessage") or "SageMaker gives no reason",
         log=place,
-        sagestack_logs=[kind, name] if session.local else None,
+        sagestack_logs=session.sagestack_logs(kind, name),
         tail=last_lines(session, place),
     )

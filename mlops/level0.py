@@ -18,7 +18,8 @@ from infra.settings import ENVIRONMENTS, PREFIXES, Settings
 from mlops import data
 from mlops import predict as asking
 from mlops.clean import empty_buckets
-from mlops.errors import LevelZeroError
+from mlops.errors import LevelZeroError, LogPlace
+from mlops.jobs import TRAINING_LOGS
 from mlops.report import Report
 from mlops.session import Session
 from mlops.steps import Outcome, Progress, Steps
@@ -240,16 +241,14 @@ def _look_around(runner: Runner) -> list[str]:
     stacks = runner.steps.stacks
     curated = stacks.output("data-lake", "CuratedBucketName")
     job = state.recall("training_job")
-    logs = f"sagestack logs training-job {job}" if runner.session.local else (
-        f"aws logs tail /aws/sagemaker/TrainingJobs --log-stream-name-prefix {job}"
-    )  # fmt: skip
+    logs = LogPlace(TRAINING_LOGS, job).commands(runner.session.sagestack_logs("training-job", job))
     return [
         f"aws s3 ls --recursive s3://{curated}/{PREFIXES.curated}/",
         f"aws s3 cp s3://{curated}/{PREFIXES.quarantine}/report.json -",
         f"aws s3 cp {state.recall('evaluation')} -",
         f"aws glue get-table --database-name {settings.glue_database} --name flights",
         f"aws sagemaker describe-training-job --training-job-name {job}",
-        logs,
+        logs[0],
         f"aws sagemaker describe-endpoint --endpoint-name {settings.endpoint}",
         f"aws s3 ls --recursive s3://{stacks.output('data-lake', 'ModelBucketName')}/",
     ]

@@ -17,6 +17,11 @@ from mlops.session import Session
 from mlops.steps import Outcome, Progress
 
 SHOWN = 10
+PARTS = {
+    "train": "train",
+    "validation": "validation",
+    "baseline": "validation, by the hour alone",
+}
 
 
 class Report:
@@ -83,7 +88,7 @@ class Report:
 
     def summary(self, session: Session, values: dict[str, Any], lines: Sequence[str]) -> None:
         """What ran, how long it took, the metrics, how to look around, how to stop."""
-        table = Table(title="MLOps level 0: one model, by hand")
+        table = Table()
         table.add_column("step")
         table.add_column("seconds", justify="right")
         for name, took in self.durations.items():
@@ -100,22 +105,20 @@ class Report:
             self.console.print(f"  {escape(line)}", soft_wrap=True)
 
     def _metrics(self, values: dict[str, Any]) -> None:
-        table = Table(title="Metrics")
-        for column in ("", "AUC", "log loss", "late in truth", "late as predicted"):
-            table.add_column(column, justify="left" if not column else "right")
+        table = Table()
+        for column in ("measured on", "AUC", "log loss", "were late", "expected late"):
+            table.add_column(column, justify="left" if column == "measured on" else "right")
         training = values.get("training", {})
-        for part in ("train", "validation", "baseline"):
+        for part in PARTS:
             if f"{part}:auc" in training:
                 loss = training.get(f"{part}:log_loss")
                 shown = "" if loss is None else f"{loss:.4f}"
-                table.add_row(
-                    f"training job, {part}", f"{training[f'{part}:auc']:.4f}", shown, "", ""
-                )
+                table.add_row(PARTS[part], f"{training[f'{part}:auc']:.4f}", shown, "", "")
         evaluation = values.get("evaluation")
         if evaluation:
             for label, key in (
-                ("test split", "binary_classification_metrics"),
-                ("test split, by the hour alone", "heuristic_baseline_metrics"),
+                ("test", "binary_classification_metrics"),
+                ("test, by the hour alone", "heuristic_baseline_metrics"),
             ):
                 score = {name: item["value"] for name, item in evaluation[key].items()}
                 table.add_row(

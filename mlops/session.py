@@ -45,6 +45,14 @@ class Session:
         """Where the calls go; None for AWS itself."""
         return os.environ.get("AWS_ENDPOINT_URL")
 
+    def sagestack_logs(self, *what: str) -> str | None:
+        """The line that shows a log by sagestack's own command; None on AWS."""
+        if not self.local:
+            return None
+        port = (self.endpoint_url or "").rstrip("/").rpartition(":")[2]
+        other = f" --port {port}" if port.isdigit() and port != "4566" else ""
+        return f"sagestack logs {' '.join(what)}{other}"
+
     @property
     def poll_seconds(self) -> float:
         """How long to wait between two looks at a job."""

@@ -185,7 +185,7 @@ class Steps:
         except JobFailed as error:
             endpoint = self.session.settings.endpoint
             error.log = LogPlace(f"/aws/sagemaker/Endpoints/{endpoint}", "AllTraffic/")
-            error.sagestack_logs = ["endpoint", endpoint] if self.session.local else None
+            error.sagestack_logs = self.session.sagestack_logs("endpoint", endpoint)
             error.tail += jobs.last_lines(self.session, error.log)
             raise
         endpoint = self.stacks.output("serving", "EndpointName")
