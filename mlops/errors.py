@@ -34,7 +34,7 @@ class LogPlace:
         lines = [
             f"aws logs filter-log-events --log-group-name {self.group} "
             f"--log-stream-name-prefix {self.stream_prefix} "
-            "--query 'events[].message' --output text",
+            "--query 'events[].[message]' --output text",
         ]
         tail = f"aws logs tail {self.group} --log-stream-name-prefix {self.stream_prefix}"
         return [sagestack or tail, *lines]

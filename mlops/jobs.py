@@ -213,21 +213,28 @@ def run_glue(
         time.sleep(session.poll_seconds)
 
 
-def last_lines(session: Session, place: LogPlace, count: int = TAIL_LINES) -> list[str]:
-    """The end of a log; nothing when there is none."""
+def last_lines(session: Session, place: LogPlace, *, since: float = 0) -> list[str]:
+    """The end of a log, all its streams together; nothing when there is none.
+
+    `since` is in seconds since 1970 and leaves out what an earlier run wrote.
+    """
     logs = session.client("logs")
+    events: list[dict[str, Any]] = []
     try:
         streams = logs.describe_log_streams(
             logGroupName=place.group, logStreamNamePrefix=place.stream_prefix
         )["logStreams"]
-        if not streams:
-            return []
-        events = logs.get_log_events(
-            logGroupName=place.group, logStreamName=streams[-1]["logStreamName"], limit=count
-        )["events"]
+        for stream in streams:
+            events += logs.get_log_events(
+                logGroupName=place.group,
+                logStreamName=stream["logStreamName"],
+                startTime=int(since * 1000),
+                limit=TAIL_LINES,
+            )["events"]
     except ClientError:
         return []
-    return [str(event["message"]).rstrip() for event in events]
+    events.sort(key=lambda event: int(event["timestamp"]))
+    return [str(event["message"]).rstrip() for event in events[-TAIL_LINES:]]
 
 
 def _fail(

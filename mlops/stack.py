@@ -74,7 +74,7 @@ class Stacks:
         """Every stack of this environment; the CDK's own bootstrap stack stays."""
         if not self._assembly.exists():
             self.synthesise(progress)
-        self._cdk(["destroy", "--all", "--force"], "destroy", progress)
+        self._cdk(["destroy", "--all", "--force", "--concurrency=4"], "destroy", progress)
 
     def output(self, concern: str, key: str) -> str:
         """One output of a stack. NotYet when the stack is not there."""

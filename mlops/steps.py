@@ -6,6 +6,7 @@ Every step returns a few facts, in a line each, for the person who ran it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,13 +181,14 @@ class Steps:
         """The model behind the endpoint, by CloudFormation."""
         model_data = self.state.recall("model_data", model_data)
         self._require_object(model_data)
+        started = time.time()
         try:
             self.stacks.deploy(["serving"], progress, {"ModelDataUrl": model_data})
         except JobFailed as error:
             endpoint = self.session.settings.endpoint
             error.log = LogPlace(f"/aws/sagemaker/Endpoints/{endpoint}", "AllTraffic/")
             error.sagestack_logs = self.session.sagestack_logs("endpoint", endpoint)
-            error.tail += jobs.last_lines(self.session, error.log)
+            error.tail += jobs.last_lines(self.session, error.log, since=started)
             raise
         endpoint = self.stacks.output("serving", "EndpointName")
         self.state.remember(endpoint=endpoint, model_data=model_data)

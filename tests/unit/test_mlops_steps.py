@@ -199,7 +199,7 @@ class FailedTraining:
         return {"logStreams": [{"logStreamName": "x/algo-1-1"}]}
 
     def get_log_events(self, **request: Any) -> dict[str, Any]:
-        return {"events": [{"message": "Traceback: the cause"}]}
+        return {"events": [{"message": "Traceback: the cause", "timestamp": 1}]}
 
 
 def test_a_failed_job_says_why_and_where_its_log_is(
