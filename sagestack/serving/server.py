@@ -89,6 +89,11 @@ class ModelServer:
         return self._ready
 
     @property
+    def directory(self) -> Path:
+        """What is /opt/ml to the server."""
+        return self._directory / "ml"
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
@@ -96,7 +101,7 @@ class ModelServer:
         """Return once the server answers pings. Raises ServerFailed, ServerStopped, and what
         `lay_out` raises."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._plan.lay_out(self._directory / "ml")
+        self._plan.lay_out(self.directory)
         self._log = self._open_log(self.id)
         self._launch()
         threading.Thread(target=self._keep, name=f"server-{self._name}", daemon=True).start()
@@ -155,19 +160,18 @@ class ModelServer:
                 raise ServerFailed(self.id)
 
     def _begin(self) -> tuple[Process, Transport]:
-        directory = self._directory / "ml"
         port = free_port()
         variables = {**self._plan.variables, "SAGEMAKER_BIND_TO_PORT": str(port)}
         if self._plan.isolate_network:
             variables["SAGESTACK_BIND_TO_SOCKET"] = f"/opt/ml/{SOCKET}"
-            transport = Transport.unix(directory / SOCKET)
+            transport = Transport.unix(self.directory / SOCKET)
         else:
             transport = Transport.tcp(port)
         container = Container(
             environment=self._plan.environment,
             command=self._plan.command,
             variables=variables,
-            directory=directory,
+            directory=self.directory,
             host_names=self._plan.host_names,
             read_only_model=True,
             isolate_network=self._plan.isolate_network,
