@@ -31,7 +31,16 @@ def uv_binary() -> Path:
 
 
 def install_variables() -> dict[str, str]:
-    return {name: os.environ[name] for name in NETWORK_SETTINGS if name in os.environ}
+    settings = {name: os.environ[name] for name in NETWORK_SETTINGS if name in os.environ}
+    # /opt/ml and the cache in the program's home are two mounts: no file can be linked.
+    return {"UV_LINK_MODE": "copy", **settings}
+
+
+def failure_text(lines: list[str]) -> str:
+    """What uv said, from its error on, as one line."""
+    said = [line.strip() for line in lines if line.strip()]
+    begins = next((n for n, line in enumerate(said) if line.startswith("error:")), 0)
+    return " ".join(said[begins:])
 
 
 def install_commands(files: Files, environment: Environment, options: str) -> list[tuple[str, ...]]:

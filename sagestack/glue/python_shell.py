@@ -20,6 +20,7 @@ from sagestack.engine.workspace import Workspace
 from sagestack.glue.job_run_record import End, JobRunRecord
 from sagestack.glue.python_files import INSIDE, Files, RunFailed, fetch_files
 from sagestack.glue.python_modules import (
+    failure_text,
     install_commands,
     install_variables,
     replaces_modules,
@@ -128,7 +129,7 @@ class _Shell:
                 grace=min(GRACE, self.context.instance.stop_seconds),
             )
             if ended.cause is not Cause.EXITED or ended.code != 0:
-                reason = " ".join(line.strip() for line in said if line.strip())
+                reason = failure_text(said)
                 return _end(ended, f"The job's Python modules were not installed: {reason}")
         return None
 

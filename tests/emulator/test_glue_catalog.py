@@ -4,52 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-import sagestack.glue  # noqa: F401  binds the operations
-from sagestack.aws.errors import AwsError
-from sagestack.aws.store import Store
-from sagestack.boto_host import BotoHost
 from sagestack.context import Context, Instance
-from sagestack.engine.executor import Executor
-from sagestack.engine.images import Images
-
-ACCOUNT = "123456789012"
+from tests.emulator.glue_client import Call, client, error_of
+from tests.emulator.jobs import ACCOUNT, REGION
 
 
 @pytest.fixture
-def instance(tmp_path):
-    return Instance(
-        tmp_path,
-        Store(tmp_path / "records.sqlite"),
-        BotoHost(None),
-        Images(tmp_path / "images"),
-        Executor(1),
-    )
+def glue(context: Context) -> Call:
+    return client(context)
 
 
 @pytest.fixture
-def glue(instance):
-    return caller(instance.context(ACCOUNT, "eu-west-1"))
-
-
-def caller(context: Context):
-    """Call Glue as a client does: `glue("GetTable", Name=...)`."""
-    return lambda operation, **request: context.call("glue", operation, request)
-
-
-def error_of(call, *args, **kwargs) -> AwsError:
-    with pytest.raises(AwsError) as raised:
-        call(*args, **kwargs)
-    return raised.value
+def lake(glue: Call) -> Call:
+    glue("CreateDatabase", DatabaseInput={"Name": "lake"})
+    return glue
 
 
 def add_table(glue, name: str, database: str = "lake", **members) -> None:
     glue("CreateTable", DatabaseName=database, TableInput={"Name": name, **members})
-
-
-@pytest.fixture
-def lake(glue):
-    glue("CreateDatabase", DatabaseInput={"Name": "lake"})
-    return glue
 
 
 def test_a_database_is_answered_as_it_was_created(glue):
@@ -123,9 +95,9 @@ def test_a_deleted_database_takes_its_tables_and_partitions_with_it(lake):
     assert len(lake("GetTableVersions", **table)["TableVersions"]) == 1
 
 
-def test_catalogs_of_accounts_and_regions_are_apart(instance, lake):
-    assert caller(instance.context(ACCOUNT, "us-east-1"))("GetDatabases")["DatabaseList"] == []
-    other = caller(instance.context("210987654321", "eu-west-1"))
+def test_catalogs_of_accounts_and_regions_are_apart(instance: Instance, lake):
+    assert client(instance.context(ACCOUNT, "ap-south-1"))("GetDatabases")["DatabaseList"] == []
+    other = client(instance.context("210987654321", REGION))
     assert other("GetDatabases")["DatabaseList"] == []
     assert other("GetDatabase", Name="lake", CatalogId=ACCOUNT)["Database"]["Name"] == "lake"
 
@@ -301,7 +273,7 @@ def test_what_is_not_emulated_is_refused_by_name(lake, operation, request_, memb
 
 def test_tags_are_put_read_and_taken_away(glue):
     glue("CreateDatabase", DatabaseInput={"Name": "lake"}, Tags={"team": "data"})
-    arn = f"arn:aws:glue:eu-west-1:{ACCOUNT}:database/lake"
+    arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:database/lake"
     glue("TagResource", ResourceArn=arn, TagsToAdd={"stage": "raw"})
     assert glue("GetTags", ResourceArn=arn)["Tags"] == {"stage": "raw", "team": "data"}
     glue("UntagResource", ResourceArn=arn, TagsToRemove=["team"])
@@ -309,7 +281,7 @@ def test_tags_are_put_read_and_taken_away(glue):
 
 
 def test_tags_of_nothing_are_not_found(glue):
-    arn = f"arn:aws:glue:eu-west-1:{ACCOUNT}:job/gone"
+    arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:job/gone"
     assert error_of(glue, "GetTags", ResourceArn=arn).code == "EntityNotFoundException"
 
 

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-import sagestack.glue  # noqa: F401  binds the operations
-from sagestack.aws.errors import AwsError
-from sagestack.aws.store import Store
-from sagestack.boto_host import BotoHost
-from sagestack.context import Instance
-from sagestack.engine.executor import Executor
-from sagestack.engine.images import Images
+from sagestack.context import Context
+from tests.emulator.glue_client import Call, client, error_of
+from tests.emulator.jobs import ACCOUNT, REGION
 
 COMMAND = {"Name": "pythonshell", "ScriptLocation": "s3://scripts/etl.py"}
 JOB = {"Role": "etl", "Command": COMMAND}
 
 
 @pytest.fixture
-def glue(tmp_path):
-    instance = Instance(
-        tmp_path,
-        Store(tmp_path / "records.sqlite"),
-        BotoHost(None),
-        Images(tmp_path / "images"),
-        Executor(1),
-    )
-    context = instance.context("123456789012", "eu-west-1")
-    return lambda operation, **request: context.call("glue", operation, request)
-
-
-def error_of(call, *args, **kwargs) -> AwsError:
-    with pytest.raises(AwsError) as raised:
-        call(*args, **kwargs)
-    return raised.value
+def glue(context: Context) -> Call:
+    return client(context)
 
 
 def test_a_job_has_aws_s_defaults(glue):
@@ -105,7 +87,7 @@ def test_an_updated_job_has_only_what_was_given(glue):
     assert "Description" not in job
     assert (job["Timeout"], job["MaxCapacity"], job["AllocatedCapacity"]) == (2880, 1.0, 1)
     assert job["CreatedOn"] < job["LastModifiedOn"]
-    arn = "arn:aws:glue:eu-west-1:123456789012:job/etl"
+    arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:job/etl"
     assert glue("GetTags", ResourceArn=arn)["Tags"] == {"a": "b"}
 
 

@@ -6,13 +6,9 @@ import time
 
 import pytest
 
-import sagestack.glue  # noqa: F401  binds the operations
-from sagestack.aws.errors import AwsError
-from sagestack.aws.store import Store
-from sagestack.boto_host import BotoHost
-from sagestack.context import Instance
-from sagestack.engine.executor import Executor
-from sagestack.engine.images import Images
+from sagestack.context import Context
+from tests.emulator.glue_client import Call, client, error_of
+from tests.emulator.jobs import ACCOUNT
 
 TABLE = {"DatabaseName": "lake", "TableName": "flights"}
 KEYS = [
@@ -31,17 +27,10 @@ ROWS = [
 
 
 @pytest.fixture
-def glue(tmp_path):
-    instance = Instance(
-        tmp_path,
-        Store(tmp_path / "records.sqlite"),
-        BotoHost(None),
-        Images(tmp_path / "images"),
-        Executor(1),
-    )
-    context = instance.context("123456789012", "eu-west-1")
-    context.call("glue", "CreateDatabase", {"DatabaseInput": {"Name": "lake"}})
-    return lambda operation, **request: context.call("glue", operation, request)
+def glue(context: Context) -> Call:
+    glue = client(context)
+    glue("CreateDatabase", DatabaseInput={"Name": "lake"})
+    return glue
 
 
 @pytest.fixture
@@ -59,12 +48,6 @@ def typed(glue):
     glue("CreateTable", DatabaseName="lake", TableInput={"Name": "flights", "PartitionKeys": KEYS})
     glue("BatchCreatePartition", **TABLE, PartitionInputList=[{"Values": row} for row in ROWS])
     return glue
-
-
-def error_of(call, *args, **kwargs) -> AwsError:
-    with pytest.raises(AwsError) as raised:
-        call(*args, **kwargs)
-    return raised.value
 
 
 @pytest.mark.parametrize(
@@ -162,7 +145,7 @@ def test_a_partition_is_answered_as_it_was_created(flights):
     partition = flights("GetPartition", **TABLE, PartitionValues=["1", "AA"])["Partition"]
     assert partition["DatabaseName"] == "lake"
     assert partition["TableName"] == "flights"
-    assert partition["CatalogId"] == "123456789012"
+    assert partition["CatalogId"] == ACCOUNT
     assert partition["StorageDescriptor"]["Location"] == "s3://b/f/y=1/"
     assert "CreationTime" in partition
     bare = flights("GetPartitions", **TABLE, ExcludeColumnSchema=True)["Partitions"][0]
