@@ -163,6 +163,8 @@ class Server:
             "GATEWAY_LISTEN": f"{self.host}:{self.port}",
             "LOCALSTACK_HOST": f"localhost:{self.port}",
             "FILESYSTEM_ROOT": str(self.directory / "localstack"),
+            # Inside a container LocalStack would use directories that all instances share.
+            "OVERRIDE_IN_DOCKER": "0",
             "SAGESTACK_HOME": str(home()),
             "PYTHONPATH": str(self._link_plugin()),
             "PYTHONUNBUFFERED": "1",

@@ -43,7 +43,8 @@ def instance() -> Instance:
 
 
 def _open() -> Instance:
-    directory = Path(config.dirs.data) / "sagestack"
+    port = config.GATEWAY_LISTEN[0].port
+    directory = Path(config.dirs.data) / "sagestack" / str(port)
     if not config.PERSISTENCE:
         shutil.rmtree(directory, ignore_errors=True)
     shutil.rmtree(directory / "jobs", ignore_errors=True)
@@ -52,7 +53,7 @@ def _open() -> Instance:
     return Instance(
         directory=directory,
         store=Store(directory / "records.sqlite"),
-        host=BotoHost(f"http://127.0.0.1:{config.GATEWAY_LISTEN[0].port}"),
+        host=BotoHost(f"http://127.0.0.1:{port}"),
         images=Images(
             environments_directory(),
             added_images(os.environ.get("SAGESTACK_IMAGES", "")),
