@@ -80,6 +80,15 @@ def replaced(
     return kind.schema.replaced(old, new, deployed)
 
 
+def same_resource(kind: ResourceType, properties: Properties, deployed: Properties) -> bool:
+    """Whether the properties name the resource that is deployed."""
+    name = name_in(kind, properties)
+    named = with_name(kind, copy.deepcopy(properties), name)
+    return name is not None and (
+        request_for(kind, kind.read, named) == request_for(kind, kind.read, deployed)
+    )
+
+
 def _members(kind: ResourceType, call: Call) -> Mapping[str, Any]:
     shape = service_model(kind.api.service).operation_model(call.operation).input_shape
     assert isinstance(shape, StructureShape)

@@ -199,7 +199,8 @@ class Provider:
             return Step(model, done=False, phase=phase)
         if now not in status.good or not _confirmed(status, described, model):
             reason = described.get(status.reason) or f"The resource is {now or 'gone'}."
-            raise ResourceFailed(reason, model)
+            actual = {member: described[member] for member in status.confirms if described}
+            raise ResourceFailed(reason, model | actual)
         return Step(model)
 
 

@@ -1,0 +1,207 @@
+"""The executor of stacks that hold resources of sagestack's services, with rollback.
+
+LocalStack 4.14 says ROLLBACK_COMPLETE and leaves what was created, goes on to delete what a
+failed update no longer names, and says DELETE_COMPLETE of what could not be deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from localstack.aws.api.cloudformation import (
+    ChangeAction,
+    ExecutionStatus,
+    ResourceStatus,
+    StackStatus,
+)
+from localstack.services.cloudformation.engine.v2.change_set_model_preproc import (
+    DeletionPolicy,
+    PreprocProperties,
+    PreprocResource,
+)
+from localstack.services.cloudformation.resource_provider import OperationStatus, ProgressEvent
+from localstack.services.cloudformation.v2.entities import ChangeSet
+
+from sagestack.localstack.resource_executor import Change, ResourceExecutor
+
+LOG = logging.getLogger(__name__)
+FAILED = {ResourceStatus.CREATE_FAILED, ResourceStatus.UPDATE_FAILED}
+
+
+class Settled(SystemExit):
+    """Ends the thread of a deployment: its caller would go on to overwrite the status and
+    the template that a failure left the stack with."""
+
+
+# The engine keeps what it resolved under the name of the executor's class.
+class ChangeSetModelExecutor(ResourceExecutor):
+    """`on_failure` is ROLLBACK, DO_NOTHING or DELETE, as CreateStack has it."""
+
+    def __init__(self, change_set: ChangeSet, on_failure: str) -> None:
+        super().__init__(change_set)
+        self._on_failure = on_failure
+        self._not_undone: list[str] = []
+
+    def process(self) -> None:
+        creating = self._stack.status == StackStatus.CREATE_IN_PROGRESS
+        deleting = self._stack.status == StackStatus.DELETE_IN_PROGRESS
+        try:
+            super().process()
+        except Exception as failure:
+            if deleting:
+                raise
+            LOG.error("stack %s failed: %s", self._stack.stack_name, failure)
+            self._deferred_actions.clear()
+            self._change_set.set_execution_status(ExecutionStatus.EXECUTE_FAILED)
+            settle = self._settle_created if creating else self._settle_updated
+            settle(self._reason(failure, "create" if creating else "update"))
+            raise Settled from failure
+
+    def execute(self) -> Any:
+        deleting = self._stack.status == StackStatus.DELETE_IN_PROGRESS
+        self._stack.status_reason = None
+        result = super().execute()
+        if deleting:
+            self._check_deleted()
+        return result
+
+    def _settle_created(self, reason: str) -> None:
+        stack = self._stack
+        if self._on_failure == "DO_NOTHING":
+            self._keep_what_was_done()
+            stack.set_stack_status(StackStatus.CREATE_FAILED, reason)
+            return
+        self._take_template(self._change_set.template)
+        stack.set_stack_status(
+            StackStatus.ROLLBACK_IN_PROGRESS, f"{reason.rstrip('.')}. Rollback requested by user."
+        )
+        stack.resolved_resources = self._undone({})
+        if self._not_undone:
+            stack.set_stack_status(StackStatus.ROLLBACK_FAILED)
+        elif self._on_failure == "DELETE":
+            stack.set_stack_status(StackStatus.DELETE_COMPLETE)
+            stack.deletion_time = datetime.now(UTC)
+        else:
+            stack.set_stack_status(StackStatus.ROLLBACK_COMPLETE)
+
+    def _settle_updated(self, reason: str) -> None:
+        """The stack keeps its template and parameters, and gets its resources back."""
+        stack = self._stack
+        if self._on_failure == "DO_NOTHING":
+            self._keep_what_was_done()
+            stack.set_stack_status(StackStatus.UPDATE_FAILED, reason)
+            return
+        stack.set_stack_status(StackStatus.UPDATE_ROLLBACK_IN_PROGRESS, reason)
+        stack.resolved_resources = self._undone(stack.resolved_resources)
+        stack.set_stack_status(
+            StackStatus.UPDATE_ROLLBACK_FAILED
+            if self._not_undone
+            else StackStatus.UPDATE_ROLLBACK_COMPLETE
+        )
+
+    def _keep_what_was_done(self) -> None:
+        """Leave every resource where the failure left it. The stack's template then says what
+        is deployed, so that the next update does the rest."""
+        stack, resources = self._stack, self.resources
+        done = {n: r for n, r in resources.items() if r.get("ResourceStatus") not in FAILED}
+        new, old = self._change_set.template, stack.template or {}
+        deployed = old.get("Resources", {}) | {
+            name: resource for name, resource in new["Resources"].items() if name in done
+        }
+        stack.resolved_resources = {**resources, **stack.resolved_resources, **done}
+        self._take_template({**new, "Resources": deployed})
+
+    def _take_template(self, template: dict[str, Any]) -> None:
+        stack, change_set = self._stack, self._change_set
+        stack.template, stack.template_body = template, change_set.template_body
+        stack.processed_template = change_set.processed_template
+        stack.resolved_parameters = change_set.resolved_parameters
+
+    def _check_deleted(self) -> None:
+        """A stack is deleted when its resources are; the others can be tried again."""
+        failed = [
+            name
+            for name, resource in self.resources.items()
+            if resource.get("ResourceStatus") == ResourceStatus.DELETE_FAILED
+        ]
+        if not failed:
+            return
+        for name, resource in self._stack.resolved_resources.items():
+            if name not in failed:
+                resource["ResourceStatus"] = ResourceStatus.DELETE_COMPLETE
+        reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]."
+        self._stack.set_stack_status(StackStatus.DELETE_FAILED, reason)
+        raise Settled
+
+    def _reason(self, failure: Exception, verb: str) -> str:
+        failed = [n for n, r in self.resources.items() if r.get("ResourceStatus") in FAILED]
+        if not failed:
+            return str(failure)
+        return f"The following resource(s) failed to {verb}: [{', '.join(failed)}]."
+
+    # Rollback
+
+    def _undone(self, before: dict[str, Any]) -> dict[str, Any]:
+        """Undo what was done, the latest first; answer the resources there are then."""
+        self._rolling_back = True
+        resources = dict(before)
+        for change in reversed(self._changes):
+            if change.in_place:
+                restored = self._restore(change, resources[change.name])
+                resources[change.name] = restored
+            elif change.after is not None:
+                if not self._remove(change.name, change.after):
+                    resources.setdefault(change.name, self.resources[change.name])
+                elif change.before is not None:
+                    self.resources[change.name] = before[change.name]
+                    kind = change.before.resource_type
+                    self._tell(ChangeAction.Modify, change.name, kind, OperationStatus.SUCCESS)
+        return resources
+
+    def _remove(self, name: str, made: PreprocResource) -> bool:
+        """Delete a resource that was made; False if that failed."""
+        model = self.resources.get(name, {}).get("Properties")
+        if not model:
+            return True  # it failed before there was anything
+        kind = made.resource_type
+        if made.deletion_policy == DeletionPolicy.Retain:
+            skipped = ResourceStatus.DELETE_SKIPPED
+            self._tell(ChangeAction.Remove, name, kind, OperationStatus.SUCCESS, None, skipped)
+            return True
+        event = self._act(ChangeAction.Remove, name, kind, PreprocProperties(model), None)
+        return bool(event.status == OperationStatus.SUCCESS)
+
+    def _restore(self, change: Change, deployed: dict[str, Any]) -> dict[str, Any]:
+        """Update a resource back to what it was; answer it as it is then."""
+        assert change.before is not None
+        now = self.resources[change.name].get("Properties") or deployed["Properties"]
+        kind, old = change.before.resource_type, change.before.properties
+        event = self._act(ChangeAction.Modify, change.name, kind, PreprocProperties(now), old)
+        if event.status != OperationStatus.SUCCESS:
+            return deployed
+        restored: dict[str, Any] = self.resources[change.name]
+        return restored
+
+    def _act(
+        self,
+        action: ChangeAction,
+        name: str,
+        kind: str,
+        before: PreprocProperties,
+        after: PreprocProperties | None,
+    ) -> ProgressEvent:
+        self._tell(action, name, kind, OperationStatus.IN_PROGRESS)
+        event = self._execute_resource_action(
+            action=action,
+            logical_resource_id=name,
+            resource_type=kind,
+            before_properties=before,
+            after_properties=after,
+            part_of_replacement=action == ChangeAction.Remove,
+        )
+        self._tell(action, name, kind, event.status, event.message)
+        if event.status != OperationStatus.SUCCESS:
+            self._not_undone.append(name)
+        return event
