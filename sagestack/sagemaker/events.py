@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sagestack.context import Context
 
-LOG = logging.getLogger(__name__)
-
 
 def tell(detail_type: str, detail: Mapping[str, Any], arn: str, context: Context) -> None:
-    """Raises nothing: an event that is not delivered changes nothing about the resource."""
-    try:
-        context.aws.put_event("aws.sagemaker", detail_type, milliseconds(detail), [arn])
-    except Exception:
-        LOG.exception("the event of %s was not delivered", arn)
+    """Queue an event. One that can't be delivered changes nothing about the resource."""
+    send = partial(context.aws.put_event, "aws.sagemaker", detail_type, milliseconds(detail), [arn])
+    context.instance.events.put(send)
 
 
 def milliseconds(value: Any) -> Any:

@@ -84,7 +84,7 @@ def submit_variables(kept: Path) -> dict[str, str]:
     """Tells the model server that the code is here already."""
     if not (kept / SUBMIT_ARCHIVE).exists():
         return {}
-    return {"SAGESTACK_SUBMIT_ARCHIVE": f"/opt/ml/{SUBMIT_ARCHIVE}"}
+    return {"MODEL_SERVER_SUBMIT_ARCHIVE": f"/opt/ml/{SUBMIT_ARCHIVE}"}
 
 
 def _fetch_model(aws: AwsSession, container: Mapping[str, Any], uri: str, kept: Path) -> None:

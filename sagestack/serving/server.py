@@ -163,7 +163,7 @@ class ModelServer:
         port = free_port()
         variables = {**self._plan.variables, "SAGEMAKER_BIND_TO_PORT": str(port)}
         if self._plan.isolate_network:
-            variables["SAGESTACK_BIND_TO_SOCKET"] = f"/opt/ml/{SOCKET}"
+            variables["MODEL_SERVER_SOCKET"] = f"/opt/ml/{SOCKET}"
             transport = Transport.unix(self.directory / SOCKET)
         else:
             transport = Transport.tcp(port)

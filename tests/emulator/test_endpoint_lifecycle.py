@@ -271,4 +271,5 @@ def test_events_tell_every_status_in_upper_case(endpoints: Endpoints) -> None:
     session.put_event = record
     name = endpoints.serve(constant(1))
     endpoints.delete(name)
+    endpoints.context.instance.events.close(10)
     assert told == [("CREATING", name), ("IN_SERVICE", name), ("DELETING", name)]

@@ -94,7 +94,7 @@ def test_code_from_an_archive_the_platform_brought(tmp_path: Path) -> None:
     variables = {
         "SAGEMAKER_PROGRAM": "predictor.py",
         "SAGEMAKER_SUBMIT_DIRECTORY": "s3://anywhere/sourcedir.tar.gz",
-        "SAGESTACK_SUBMIT_ARCHIVE": str(sourcedir(tmp_path)),
+        "MODEL_SERVER_SUBMIT_ARCHIVE": str(sourcedir(tmp_path)),
     }
     with serving(tmp_path, **variables) as server:
         assert server.answer([0]) == [42]

@@ -44,7 +44,7 @@ class Settings:
     def read(cls, variables: Mapping[str, str] = os.environ) -> Settings:
         """Raises ValueError for a number that is none. An empty variable is as good as none."""
         given = {name: value for name, value in variables.items() if value}
-        archive = given.get("SAGESTACK_SUBMIT_ARCHIVE")
+        archive = given.get("MODEL_SERVER_SUBMIT_ARCHIVE")
         timeout = given.get("SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS") or given.get(
             "SAGEMAKER_MODEL_SERVER_TIMEOUT"
         )
@@ -57,7 +57,7 @@ class Settings:
             workers=int(given.get("SAGEMAKER_MODEL_SERVER_WORKERS", 1)),
             timeout=float(timeout) if timeout else DEFAULT_TIMEOUT,
             port=int(given.get("SAGEMAKER_BIND_TO_PORT", 8080)),
-            socket=given.get("SAGESTACK_BIND_TO_SOCKET"),
+            socket=given.get("MODEL_SERVER_SOCKET"),
             log_level=int(given.get("SAGEMAKER_CONTAINER_LOG_LEVEL", 20)),
             region=given.get("AWS_REGION") or given.get("SAGEMAKER_REGION"),
         )

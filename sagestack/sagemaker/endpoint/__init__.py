@@ -74,14 +74,14 @@ def create_endpoint(request: Request, context: Context) -> Response:
         document["LastDeploymentConfig"] = policy
     key = Key.of(context.caller, KIND, name)
     record = Record(key, arn, document, "Creating", created=now, modified=now)
+    endpoint = EndpointRecord.of(record, context)
+    tags = tags_of(request)
     reserve(context, plan, server_count(plan))
     try:
-        context.store.create(record, tags_of(request))
-    except BaseException as error:
+        endpoint.create(record, tags)
+    except RecordExists:
         context.instance.servers.release(plan["Id"])
-        raise _taken(arn) from None if isinstance(error, RecordExists) else error
-    endpoint = EndpointRecord.of(record, context)
-    endpoint.tell(record)
+        raise _taken(arn) from None
     context.instance.servers.begin(f"create-{name}", partial(deploy.create, endpoint, plan))
     return {"EndpointArn": arn}
 

@@ -106,15 +106,11 @@ def _prepare(endpoint: EndpointRecord, plan: Plan, variant: dict[str, Any]) -> S
             "sagestack does not support EnableNetworkIsolation with an image that has a serve "
             f"program of its own (production variant {variant['VariantName']})."
         )
-    region = context.caller.region
-    role: str | None = variant["RoleArn"]
     return ServerPlan(
         environment=environment,
         command=command,
         variables={
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            **(context.aws.role_environment(role, "SageMaker") if role else {}),
+            **_role_variables(endpoint, variant),
             **container.get("Environment", {}),
             **submit_variables(kept),
         },
@@ -123,6 +119,16 @@ def _prepare(endpoint: EndpointRecord, plan: Plan, variant: dict[str, Any]) -> S
         isolate_network=variant["Isolated"],
         host_names=(container["ContainerHostname"],) if "ContainerHostname" in container else (),
     )
+
+
+def _role_variables(endpoint: EndpointRecord, variant: dict[str, Any]) -> dict[str, str]:
+    """The role's credentials; none where the network is isolated, as no service can be
+    reached. Source: EnableNetworkIsolation."""
+    aws = endpoint.context.aws
+    role: str | None = variant["RoleArn"]
+    if role is None or variant["Isolated"]:
+        return {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
+    return aws.role_environment(role, "SageMaker")
 
 
 def _environment(endpoint: EndpointRecord, variant: dict[str, Any]) -> Environment:

@@ -1,7 +1,7 @@
 """EndpointRecord: the one owner of an endpoint's status.
 
 Every change goes the same way: checked against the lifecycle and written to the store in
-one transaction, then told to EventBridge.
+one transaction, then told to EventBridge, in the order of the changes.
 
 Beside what DescribeEndpoint answers the document holds `Deployed`, the plan that is
 served, and `Deploying`, the one that is being brought up.
@@ -69,7 +69,13 @@ class EndpointRecord:
         assert record is not None, f"{self.arn} is being worked on, so it is stored"
         return record.document
 
-    def change(self, edit: Callable[[Document], None], *, tell_it: bool = True) -> Record:
+    def create(self, record: Record, tags: dict[str, str]) -> None:
+        """Store the record of a new endpoint. Raises RecordExists."""
+        with self.context.instance.events.in_order:
+            self.context.store.create(record, tags)
+            self._tell(record)
+
+    def change(self, edit: Callable[[Document], None]) -> Record:
         """Edit the document. What `edit` raises leaves it as it was."""
 
         def checked(document: Document) -> str:
@@ -79,12 +85,12 @@ class EndpointRecord:
             ENDPOINT.check(self.arn, before, status)
             return status
 
-        record = self.context.store.update(self.key, checked)
-        if tell_it:
-            self.tell(record)
+        with self.context.instance.events.in_order:
+            record = self.context.store.update(self.key, checked)
+            self._tell(record)
         return record
 
-    def tell(self, record: Record) -> None:
+    def _tell(self, record: Record) -> None:
         detail = public(record)
         detail["EndpointStatus"] = upper_snake(detail["EndpointStatus"])
         detail["Tags"] = self.context.store.tags(record.arn)
