@@ -80,6 +80,7 @@ class Executor:
         self._slots = slots
         self._lock = threading.Lock()
         self._controls: dict[str, Control] = {}
+        self._end_listeners: dict[str, list[Callable[[], None]]] = {}
         self._queue: deque[tuple[str, Work, Control]] = deque()
         self._running = 0
         self._idle = threading.Condition(self._lock)
@@ -116,6 +117,14 @@ class Executor:
         if control is not None:
             control.interrupt()
         return control is not None
+
+    def when_ended(self, job: str, listener: Callable[[], None]) -> None:
+        """Call `listener` once a job has ended, or now if it is not here."""
+        with self._lock:
+            if job in self._controls:
+                self._end_listeners.setdefault(job, []).append(listener)
+                return
+        listener()
 
     def running_jobs(self) -> int:
         """How many jobs hold a slot."""
@@ -170,6 +179,9 @@ class Executor:
         finally:
             with self._idle:
                 del self._controls[job]
+                listeners = self._end_listeners.pop(job, ())
                 self._running -= 1
                 self._idle.notify_all()
             self._start_next()
+            for listener in listeners:
+                listener()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,33 @@ class MetricValue:
     timestamp: datetime
 
 
+OnValue = Callable[[MetricValue], None]
+
+
+class MetricFeed:
+    """Lets others see the values of a running job as they are printed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[str, OnValue] = {}
+
+    def listen(self, job: str, listener: OnValue) -> None:
+        """Call `listener` with each value of the job with this ARN, from now on. It is called
+        on the thread that reads the job's output, so it must be quick."""
+        with self._lock:
+            self._listeners[job] = listener
+
+    def leave(self, job: str) -> None:
+        with self._lock:
+            self._listeners.pop(job, None)
+
+    def tell(self, job: str, value: MetricValue) -> None:
+        with self._lock:
+            listener = self._listeners.get(job)
+        if listener is not None:
+            listener(value)
+
+
 class MetricCollector:
     """Looks at each line, keeps the last value of each metric, publishes all of them."""
 
@@ -40,8 +67,10 @@ class MetricCollector:
         aws: AwsSession,
         namespace: str,
         dimensions: Mapping[str, str],
+        on_value: OnValue | None = None,
     ) -> None:
         self._definitions = definitions
+        self._on_value = on_value
         self._aws, self._namespace = aws, namespace
         self._dimensions = [{"Name": k, "Value": v} for k, v in dimensions.items()]
         self._waiting: list[MetricValue] = []
@@ -85,5 +114,7 @@ class MetricCollector:
             self._last[value.name] = value
             self._waiting.append(value)
             full = len(self._waiting) >= BATCH
+        if self._on_value is not None:
+            self._on_value(value)
         if full:
             self.publish()
