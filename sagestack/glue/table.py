@@ -1,6 +1,7 @@
 """Table: the schema and place of data, with versions.
 
-Operations: CreateTable, GetTable, GetTables, UpdateTable, DeleteTable, BatchDeleteTable.
+Operations: CreateTable, GetTable, GetTables, UpdateTable, DeleteTable, BatchDeleteTable,
+GetPartitionIndexes.
 Not emulated: Iceberg metadata (OpenTableFormatInput), partition indexes, Lake Formation
 transactions, resource links, federated tables, multi-dialect views; all refused.
 """
@@ -109,6 +110,14 @@ def get_tables(request: Request, context: Context) -> Response:
     records, token = _matching(query, request.get("Expression"), context)
     view = _view(request.get("AttributesToGet"))
     return paged("TableList", [view(record.document) for record in records], token)
+
+
+@glue.operation("GetPartitionIndexes")
+def get_partition_indexes(request: Request, context: Context) -> Response:
+    """None: a table can't be given any here, so clients that look find what is true."""
+    catalog = owner(request, context)
+    require_table(catalog, request["DatabaseName"], request["TableName"], context)
+    return {"PartitionIndexDescriptorList": []}
 
 
 @glue.operation("UpdateTable")

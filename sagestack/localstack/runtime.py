@@ -53,7 +53,7 @@ def _open() -> Instance:
     return Instance(
         directory=directory,
         store=Store(directory / "records.sqlite"),
-        host=BotoHost(f"http://127.0.0.1:{port}"),
+        host=BotoHost(_own_endpoint()),
         images=Images(
             environments_directory(),
             added_images(os.environ.get("SAGESTACK_IMAGES", "")),
@@ -61,6 +61,13 @@ def _open() -> Instance:
         ),
         executor=Executor(slots),
     )
+
+
+def _own_endpoint() -> str:
+    """How this process and its jobs reach LocalStack: where it listens."""
+    listen = config.GATEWAY_LISTEN[0]
+    host = "127.0.0.1" if listen.host in ("0.0.0.0", "::", "") else listen.host
+    return f"http://{host}:{listen.port}"
 
 
 @hooks.on_infra_start()  # type: ignore[untyped-decorator]
