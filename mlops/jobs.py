@@ -165,7 +165,7 @@ def run_processing(session: Session, request: dict[str, Any], progress: Progress
     while True:
         job: dict[str, Any] = sagemaker.describe_processing_job(ProcessingJobName=name)
         status = job["ProcessingJobStatus"]
-        progress(f"{name}: {status}")
+        progress(f"{status}  {name}")
         if status == "Completed":
             return job
         if status in ("Failed", "Stopped"):
@@ -181,7 +181,7 @@ def run_training(session: Session, request: dict[str, Any], progress: Progress) 
     while True:
         job: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
         status = job["TrainingJobStatus"]
-        progress(f"{name}: {status}, {job.get('SecondaryStatus', '')}")
+        progress(f"{job.get('SecondaryStatus', status)}  {name}")
         if status == "Completed":
             return job
         if status in ("Failed", "Stopped"):
@@ -198,7 +198,7 @@ def run_glue(
     while True:
         run: dict[str, Any] = glue.get_job_run(JobName=job, RunId=run_id)["JobRun"]
         state = run["JobRunState"]
-        progress(f"{job}: {state}")
+        progress(f"{state}  {job}")
         if state == "SUCCEEDED":
             return run
         if state in ("FAILED", "ERROR", "STOPPED", "TIMEOUT", "EXPIRED"):

@@ -9,12 +9,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from mlops.errors import JobFailed, LevelZeroError
 from mlops.predict import Answer
 from mlops.session import Session
-from mlops.steps import Outcome, Progress
+from mlops.steps import Outcome
+from mlops.steps import Progress as Tell
 
 SHOWN = 10
 PARTS = {
@@ -31,10 +34,10 @@ class Report:
         self.console = console or Console(highlight=False)
         self.durations: dict[str, float] = {}
 
-    def step(self, name: str, work: Callable[[Progress], Outcome]) -> Outcome:
+    def step(self, name: str, work: Callable[[Tell], Outcome]) -> Outcome:
         """Do the work under a live line, then print what came of it."""
         started = time.monotonic()
-        with self._live(name, started) as progress:
+        with self._live(name) as progress:
             outcome = work(progress)
         took = self.durations[name] = time.monotonic() - started
         first, *more = outcome.facts or [""]
@@ -134,20 +137,30 @@ class Report:
         self.console.print(table)
 
     @contextmanager
-    def _live(self, name: str, started: float) -> Iterator[Progress]:
+    def _live(self, name: str) -> Iterator[Tell]:
         if not self.console.is_terminal:
             # A log file gets one line per step and none per look.
             self.console.print(f"… {name}")
             yield lambda text: None
             return
-        with self.console.status(name) as status:
+        columns = (
+            SpinnerColumn(),
+            TextColumn(f"{name:<16}"),
+            Seconds(),
+            TextColumn("{task.fields[now]}"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as live:
+            task = live.add_task(name, now="")
+            width = max(20, self.console.width - 32)
+            yield lambda text: live.update(task, now=f"[dim]{escape(text[:width])}[/]")
 
-            def show(text: str) -> None:
-                width = max(20, self.console.width - len(name) - 16)
-                seconds = time.monotonic() - started
-                status.update(f"{name} [dim]{seconds:5.1f} s  {escape(text[:width])}[/]")
 
-            yield show
+class Seconds(ProgressColumn):
+    """How long a step has been running, ticking by itself."""
+
+    def render(self, task: Task) -> Text:
+        """As in the line that will replace it."""
+        return Text(f"{task.elapsed or 0:5.1f} s ")
 
 
 def happened(answer: Answer) -> str:
