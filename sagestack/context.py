@@ -14,10 +14,15 @@ from sagestack.aws.caller import Caller
 from sagestack.aws.registry import Request, Response, dispatch
 from sagestack.aws.store import Store
 from sagestack.engine.container import GRACE_SECONDS
+from sagestack.engine.event_queue import EventQueue
 from sagestack.engine.executor import Executor
 from sagestack.engine.host import AwsSession, Host
 from sagestack.engine.images import Images
+from sagestack.engine.metrics import MetricFeed
 from sagestack.serving.servers import Servers
+
+MOST_COORDINATORS = 100
+"""Tuning jobs that run at once. Source: developer guide, automatic-model-tuning-limits."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Instance:
     images: Images
     executor: Executor
     servers: Servers = field(default_factory=Servers)
+    coordinators: Executor = field(default_factory=lambda: Executor(MOST_COORDINATORS))
+    """Work that waits for jobs of the executor's, and so must not hold a slot they need."""
+    metric_feed: MetricFeed = field(default_factory=MetricFeed)
+    events: EventQueue = field(default_factory=EventQueue)
     stop_seconds: float = GRACE_SECONDS
     """Between SIGTERM and SIGKILL of a job that is stopped."""
 

@@ -42,6 +42,7 @@ class CheckpointSync:
 
     def __init__(self, aws: AwsSession, directory: Path, uri: str) -> None:
         self._aws, self._directory, self._uri = aws, directory, uri
+        self._place = directory.resolve()
         self._sent = self._look()  # what was restored is there
         self._seen: dict[Path, Stamp] = dict(self._sent)
         self._closed = threading.Event()
@@ -74,7 +75,9 @@ class CheckpointSync:
         self._sent |= {path: stamps[path] for path in paths}
 
     def _look(self) -> dict[Path, Stamp]:
-        found = {}
+        found: dict[Path, Stamp] = {}
+        if self._directory.resolve() != self._place:
+            return found  # the program has put a link in its place
         for path in files_of(self._directory):
             try:
                 status = path.stat()

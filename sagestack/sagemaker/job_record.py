@@ -1,22 +1,21 @@
 """JobRecord: the one owner of a job's status.
 
 Every change goes the same way: checked against the lifecycle and written to the store in
-one transaction, then told to EventBridge. Nothing is told that is not stored.
+one transaction, then told to EventBridge, in the order of the changes. Nothing is told that
+is not stored.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sagestack.aws.store import Document, Key, Record
 from sagestack.context import Context
 from sagestack.engine.lifecycle import JOB
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,13 @@ class JobRecord:
         assert record is not None, f"{self.arn} is being run, so it is stored"
         return record
 
-    def change(self, edit: Callable[[Document], None], *, tell: bool = True) -> Record:
+    def create(self, record: Record, tags: dict[str, str]) -> None:
+        """Store the record of a new job. Raises RecordExists."""
+        with self.context.instance.events.in_order:
+            self.context.store.create(record, tags)
+            self._tell(record)
+
+    def change(self, edit: Callable[[Document], None]) -> Record:
         """Edit the document. A new value of the status member is a move of the lifecycle."""
 
         def checked(document: Document) -> str:
@@ -67,17 +72,17 @@ class JobRecord:
             status: str = document[self.kind.status_member]
             return status
 
-        record = self.context.store.update(self.key, checked)
-        if tell:
+        with self.context.instance.events.in_order:
+            record = self.context.store.update(self.key, checked)
             self._tell(record)
         return record
 
     def _tell(self, record: Record) -> None:
+        self.context.instance.events.put(partial(self._send, record))
+
+    def _send(self, record: Record) -> None:
         detail = event_detail(record, self.context)
-        try:
-            self.context.aws.put_event("aws.sagemaker", self.kind.detail_type, detail, [record.arn])
-        except Exception:
-            LOG.exception("the event of %s was not delivered", record.arn)
+        self.context.aws.put_event("aws.sagemaker", self.kind.detail_type, detail, [record.arn])
 
 
 def event_detail(record: Record, context: Context) -> dict[str, Any]:

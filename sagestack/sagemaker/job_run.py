@@ -9,6 +9,7 @@ from sagestack.engine.container import INIT
 from sagestack.engine.host import AwsSession
 from sagestack.engine.images import Environment
 from sagestack.engine.logs import LogWriter
+from sagestack.engine.workspace import LeadsOut, left_at
 
 LONGEST_FAILURE = 1024
 """Characters of /opt/ml/output/failure that become the FailureReason."""
@@ -43,11 +44,28 @@ def image_program(environment: Environment, program: str) -> tuple[str, ...]:
 
 def read_failure(directory: Path) -> str:
     """What the program wrote to /opt/ml/output/failure, cut as AWS cuts it."""
-    path = directory / "output/failure"
-    if not path.is_file() or path.is_symlink():
+    path = small_file(directory, "/opt/ml/output/failure")
+    if path is None:
         return ""
     with path.open(encoding="utf-8", errors="replace") as file:
         return file.read(LONGEST_FAILURE).strip()
+
+
+def small_file(directory: Path, container_path: str) -> Path | None:
+    """Where a file lies that the program may have left; None where it left no plain file."""
+    try:
+        path = left_at(directory, container_path)
+    except LeadsOut:
+        return None
+    return path if path.is_file() else None
+
+
+def role_variables(aws: AwsSession, role_arn: str, *, isolated: bool) -> dict[str, str]:
+    """The role's credentials; none where the network is isolated, as no service can be
+    reached. Source: EnableNetworkIsolation."""
+    if isolated:
+        return {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
+    return aws.role_environment(role_arn, "SageMaker")
 
 
 def failure_reason(text: str, code: int) -> str:

@@ -53,6 +53,7 @@ def instance(tmp_path: Path, aws: None) -> Iterator[Instance]:
     yield instance
     # Before moto leaves: what still ran would ask the real AWS.
     assert instance.executor.close(timeout=30), "jobs outlived the test"
+    instance.events.close(timeout=10)
     instance.servers.close()
     instance.store.close()
 

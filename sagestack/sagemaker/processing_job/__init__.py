@@ -28,14 +28,14 @@ KIND = PROCESSING_JOB.kind
 def create_processing_job(request: Request, context: Context) -> Response:
     check_request(request, context)
     record = _new_record(request, context)
+    job = JobRecord.of(PROCESSING_JOB, record, context)
     try:
-        context.store.create(record, tags_of(request))
+        job.create(record, tags_of(request))
     except RecordExists as taken:
         raise ResourceInUse(
             "Job name must be unique within an AWS account and region, and a job with this "
             f"name already exists ({taken.record.arn})"
         ) from None
-    job = JobRecord.of(PROCESSING_JOB, record, context)
     context.instance.executor.submit(record.arn, partial(run_processing_job, job))
     return {"ProcessingJobArn": record.arn}
 
@@ -99,10 +99,15 @@ def recover(instance: Instance) -> None:
 
 def _existing(request: Request, context: Context) -> Record:
     name = request["ProcessingJobName"]
-    record = context.store.get(Key.of(context.caller, KIND, name))
+    record = context.store.get(_key(name, context))
     if record is None:
         raise ValidationException(f"Could not find requested job with name: {name}")
     return record
+
+
+def _key(name: str, context: Context) -> Key:
+    """Names that differ in case alone are one: an ARN has them in lower case."""
+    return Key.of(context.caller, KIND, name.lower())
 
 
 def _new_record(request: Request, context: Context) -> Record:
@@ -116,6 +121,4 @@ def _new_record(request: Request, context: Context) -> Record:
         "CreationTime": now,
         "StoppingCondition": request.get("StoppingCondition") or {"MaxRuntimeInSeconds": 86_400},
     }
-    return Record(
-        Key.of(context.caller, KIND, name), arn, document, "InProgress", created=now, modified=now
-    )
+    return Record(_key(name, context), arn, document, "InProgress", created=now, modified=now)

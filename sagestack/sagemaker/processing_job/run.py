@@ -14,17 +14,32 @@ from typing import Any
 
 from sagestack.aws.store import Document
 from sagestack.engine.channels import InputMissing, download_prefix, upload_directory
-from sagestack.engine.container import Cause, Container, Exit, run
+from sagestack.engine.container import Cause, Container, Exit, SandboxError, run
 from sagestack.engine.executor import Control
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError
-from sagestack.engine.workspace import Workspace, inside
+from sagestack.engine.workspace import LeadsOut, Workspace, inside, left_at
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import JobLog, container_command, failure_reason, read_failure
+from sagestack.sagemaker.job_run import (
+    JobLog,
+    container_command,
+    failure_reason,
+    read_failure,
+    role_variables,
+    small_file,
+)
 
 LOG = logging.getLogger(__name__)
 HOST = "algo-1"
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
+S3_INPUT = (
+    "LocalPath",
+    "S3Uri",
+    "S3DataDistributionType",
+    "S3DataType",
+    "S3InputMode",
+    "S3CompressionType",
+)
 LONGEST_MESSAGE = 1024
 """Bytes of /opt/ml/output/message that become the ExitMessage."""
 
@@ -35,26 +50,29 @@ class BadExitMessage(Exception):
 
 def run_processing_job(job: JobRecord, control: Control) -> None:
     """Raises nothing: whatever happens ends in the record."""
-    workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
     try:
         if job.read().status == "Stopping":
             control.stop()  # asked for before the executor knew the job
         if control.stop_requested:
             return _end(job, "Stopped")
-        _carry_out(job, control, workspace)
+        workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
+        try:
+            _carry_out(job, control, workspace)
+        finally:
+            workspace.remove()
     except InputMissing as error:
         _end(job, "Failed", f"ClientError: {error}")
     except NoSuchBucket as error:
         _end(job, "Failed", f"ClientError: S3 bucket does not exist: {error}")
     except ImageBuildError as error:
         _end(job, "Failed", f"ClientError: The image could not be built: {error}")
-    except BadExitMessage as error:
+    except (BadExitMessage, LeadsOut) as error:
         _end(job, "Failed", f"ClientError: {error}")
+    except SandboxError as error:
+        _end(job, "Failed", f"InternalServerError: {error}")
     except Exception:
         LOG.exception("%s", job.arn)
         _end(job, "Failed", INTERNAL_ERROR)
-    finally:
-        workspace.remove()
 
 
 def end(document: Document, status: str, reason: str | None = None) -> None:
@@ -124,7 +142,8 @@ def _job_config(document: Document, arn: str) -> dict[str, Any]:
         "ProcessingInputs": [
             {
                 "InputName": entry["InputName"],
-                "S3Input": {"S3DownloadMode": "StartOfJob"} | entry["S3Input"],
+                "S3Input": {member: entry["S3Input"].get(member) for member in S3_INPUT}
+                | {"S3DownloadMode": "StartOfJob"},
             }
             for entry in document.get("ProcessingInputs", ())
         ],
@@ -150,6 +169,7 @@ def _container(job: JobRecord, document: Document, directory: Path) -> Container
     images = job.context.instance.images
     application = document["AppSpecification"]
     environment = images.environment(images.find(application["ImageUri"]))
+    isolated = document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
     return Container(
         environment=environment,
         command=container_command(
@@ -161,13 +181,13 @@ def _container(job: JobRecord, document: Document, directory: Path) -> Container
         variables={
             "PROCESSING_JOB_NAME": document["ProcessingJobName"],
             "PROCESSING_JOB_ARN": job.arn,
-            **job.context.aws.role_environment(document["RoleArn"], "SageMaker"),
+            **role_variables(job.context.aws, document["RoleArn"], isolated=isolated),
             **document.get("Environment", {}),
         },
         directory=directory,
         host_names=(HOST,),
         threads=job.context.instance.executor.thread_share(),
-        isolate_network=document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
+        isolate_network=isolated,
     )
 
 
@@ -178,7 +198,7 @@ def _finish(job: JobRecord, document: Document, directory: Path, ended: Exit) ->
         target = entry["S3Output"]
         upload_directory(
             job.context.aws,
-            inside(directory, target["LocalPath"]),
+            left_at(directory, target["LocalPath"]),
             target["S3Uri"],
             kms_key_id=kms_key_id,
         )
@@ -200,8 +220,8 @@ def _finish(job: JobRecord, document: Document, directory: Path, ended: Exit) ->
 
 
 def _exit_message(directory: Path) -> str:
-    path = directory / "output/message"
-    if not path.is_file() or path.is_symlink():
+    path = small_file(directory, "/opt/ml/output/message")
+    if path is None:
         return ""
     with path.open("rb") as file:
         content = file.read(LONGEST_MESSAGE)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from sagestack.engine.fast_file import Mount
 from sagestack.engine.metrics import MetricCollector, MetricDefinition
 from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import JobLog, container_command
+from sagestack.sagemaker.job_run import JobLog, container_command, role_variables
 from sagestack.sagemaker.training_job.inputs import Inputs
 from sagestack.sagemaker.training_job.layout import Host, hosts_of, lay_out
 
@@ -96,6 +97,7 @@ class Attempt:
     def _container(self, host: Host, directory: Path, mounts: tuple[Mount, ...]) -> Container:
         instance, document = self._job.context.instance, self._document
         algorithm = document["AlgorithmSpecification"]
+        isolated = document["EnableNetworkIsolation"]
         environment = instance.images.environment(instance.images.find(algorithm["TrainingImage"]))
         names = [host.name, *(other.name for other in self._hosts if other != host)]
         return Container(
@@ -109,7 +111,7 @@ class Attempt:
             variables={
                 "TRAINING_JOB_NAME": document["TrainingJobName"],
                 "TRAINING_JOB_ARN": self._job.arn,
-                **self._aws.role_environment(document["RoleArn"], "SageMaker"),
+                **role_variables(self._aws, document["RoleArn"], isolated=isolated),
                 **document.get("Environment", {}),
             },
             directory=directory,
@@ -117,7 +119,7 @@ class Attempt:
             addresses=self._addresses,
             threads=instance.executor.thread_share(),
             mounts=mounts,
-            isolate_network=document["EnableNetworkIsolation"],
+            isolate_network=isolated,
         )
 
     @contextlib.contextmanager
@@ -161,4 +163,5 @@ def metrics_of(job: JobRecord, document: Document) -> MetricCollector:
         job.context.aws,
         LOG_GROUP,
         {"TrainingJobName": document["TrainingJobName"]},
+        partial(job.context.instance.metric_feed.tell, job.arn),
     )

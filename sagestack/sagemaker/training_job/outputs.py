@@ -15,12 +15,13 @@ from sagestack.engine.archive import is_empty, pack
 from sagestack.engine.channels import upload_directory
 from sagestack.engine.host import AwsSession
 from sagestack.engine.s3_uri import join_s3_uri, parse_s3_uri
+from sagestack.engine.workspace import left_at
 
 
 def upload_model(aws: AwsSession, document: Document, directories: Sequence[Path]) -> str:
-    """The model's URI. Raises NoSuchBucket."""
+    """The model's URI. Raises NoSuchBucket, LeadsOut."""
     output, base = document["OutputDataConfig"], _base(document)
-    models = [directory / "model" for directory in directories]
+    models = [left_at(directory, "/opt/ml/model") for directory in directories]
     if output.get("CompressionType", "GZIP") == "NONE":
         uri = f"{base}/model/"
         for model in reversed(models):
@@ -30,8 +31,8 @@ def upload_model(aws: AwsSession, document: Document, directories: Sequence[Path
 
 
 def upload_output_data(aws: AwsSession, document: Document, directories: Sequence[Path]) -> None:
-    """output.tar.gz, where a host has left something for it. Raises NoSuchBucket."""
-    data = [directory / "output/data" for directory in directories]
+    """output.tar.gz, where a host has left something for it. Raises NoSuchBucket, LeadsOut."""
+    data = [left_at(directory, "/opt/ml/output/data") for directory in directories]
     if all(is_empty(directory) for directory in data):
         return
     _upload_archive(aws, data, f"{_base(document)}/output.tar.gz", document["OutputDataConfig"])

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from sagestack.aws.store import Document
 from sagestack.engine.channels import InputMissing
-from sagestack.engine.container import Cause
+from sagestack.engine.container import Cause, SandboxError
 from sagestack.engine.executor import Control
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError
 from sagestack.engine.metrics import MetricCollector
-from sagestack.engine.workspace import Workspace
+from sagestack.engine.workspace import LeadsOut, Workspace
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import failure_reason, read_failure
 from sagestack.sagemaker.training_job.attempt import Attempt, Ended, metrics_of
@@ -40,7 +40,7 @@ def run_training_job(job: JobRecord, control: Control) -> None:
             try:
                 return _run(job, control)
             except Exception as error:
-                reason = _client_error(error)
+                reason = _known_reason(error)
                 if reason is not None:
                     return _fail(job, reason)
                 LOG.exception("%s", job.arn)
@@ -113,10 +113,13 @@ def _finish(
 ) -> None:
     """Upload what the job made and write how it ended."""
     if ended.input_error is not None:
-        reason = _client_error(ended.input_error)
+        reason = _known_reason(ended.input_error)
         return _fail(job, reason or INTERNAL_ERROR, metrics)
     if ended.cluster.failed is not None:
-        upload_output_data(job.context.aws, document, ended.directories)
+        try:
+            upload_output_data(job.context.aws, document, ended.directories)
+        except Exception:
+            LOG.exception("the output data of %s is lost", job.arn)  # its failure matters more
         return _fail(job, _failure_reason(ended, ended.cluster.failed), metrics)
     if ended.cluster.cause is Cause.EXITED:
         _advance(job, "Uploading", "Uploading generated training model")
@@ -181,10 +184,13 @@ def _failure_reason(ended: Ended, host: int) -> str:
     return failure_reason(read_failure(directory), ended.cluster.exits[host].code)
 
 
-def _client_error(error: Exception) -> str | None:
-    """The FailureReason of what the request is to blame for; None for our own faults."""
+def _known_reason(error: Exception) -> str | None:
+    """The FailureReason of what the request or the machine is to blame for; None for our own
+    faults."""
     match error:
-        case InputMissing():
+        case SandboxError():
+            return f"InternalServerError: {error}"
+        case InputMissing() | LeadsOut():
             return f"ClientError: {error}"
         case NoSuchBucket():
             return f"ClientError: S3 bucket does not exist: {error}"
