@@ -43,13 +43,35 @@ def unshare(*, isolate_network: bool) -> None:
     try:
         os.unshare(flags)
     except PermissionError:
-        uid, gid = os.getuid(), os.getgid()
-        os.unshare(flags | os.CLONE_NEWUSER)
-        write("/proc/self/setgroups", "deny")
-        write("/proc/self/uid_map", f"0 {uid} 1")
-        write("/proc/self/gid_map", f"0 {gid} 1")
+        try_out(flags)
+        enter_user_namespace(flags)
     if isolate_network:
         raise_loopback()
+
+
+def try_out(flags: int) -> None:
+    """Some systems give an ordinary user namespaces with no rights in them. A fork finds out,
+    since there is no way back."""
+    trial = os.fork()
+    if trial == 0:
+        try:
+            enter_user_namespace(flags)
+            mount(None, "/", None, MS_REC | MS_PRIVATE)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    _, status = os.waitpid(trial, 0)
+    if number := os.waitstatus_to_exitcode(status):
+        raise OSError(number, os.strerror(number))
+
+
+def enter_user_namespace(flags: int) -> None:
+    """Become root of a user namespace that has one user, us."""
+    uid, gid = os.getuid(), os.getgid()
+    os.unshare(flags | os.CLONE_NEWUSER)
+    write("/proc/self/setgroups", "deny")
+    write("/proc/self/uid_map", f"0 {uid} 1")
+    write("/proc/self/gid_map", f"0 {gid} 1")
 
 
 def make_root(plan: Plan) -> None:
@@ -72,6 +94,9 @@ def make_root(plan: Plan) -> None:
         show(root, "/run/systemd/resolve")  # where /etc/resolv.conf may lead
     for path in plan["visible"]:
         show(root, path)
+    for inside, outside in plan["folders"].items():
+        os.makedirs(f"{root}{inside}", exist_ok=True)
+        bind(outside, f"{root}{inside}", read_only=True)
     os.makedirs(f"{root}/opt/ml", exist_ok=True)
     bind(directory, f"{root}/opt/ml")
     if plan["read_only_model"]:

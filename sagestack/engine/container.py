@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from sagestack.engine.child import Child, spawn
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.images import Environment
+from sagestack.engine.programs import FOLDER
 from sagestack.engine.warm import can_be_forked
 
+LOG = logging.getLogger(__name__)
 INIT = Path(__file__).parent.parent / "container" / "init.py"
 GRACE_SECONDS = 120.0
 """Between SIGTERM and SIGKILL. Source: StopTrainingJob."""
@@ -50,7 +53,8 @@ class Container:
     command: tuple[str, ...]
     variables: Mapping[str, str]
     directory: Path
-    working_directory: str = "/opt/ml"
+    working_directory: str | None = None
+    """The image's own where None: /opt/program for one that a folder defines, or /opt/ml."""
     host_names: tuple[str, ...] = ()
     """Names that resolve inside, this container's own first, such as algo-1."""
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -199,13 +203,15 @@ def _plan(container: Container) -> dict[str, object]:
         "command": list(container.command),
         "variables": _variables(container),
         "directory": str(container.directory),
-        "working_directory": container.working_directory,
+        "working_directory": container.working_directory
+        or (FOLDER if environment.image.folder else "/opt/ml"),
         "host_names": list(container.host_names),
         "addresses": dict(container.addresses),
         "threads": container.threads,
         "mounts": [{"path": mount.path, "socket": mount.socket} for mount in container.mounts],
         "read_only_model": container.read_only_model,
         "isolate_network": container.isolate_network,
+        "folders": {FOLDER: str(folder)} if (folder := environment.image.folder) else {},
         "visible": [
             str(path)
             for path in (
@@ -219,8 +225,9 @@ def _plan(container: Container) -> dict[str, object]:
 
 
 def _variables(container: Container) -> dict[str, str]:
+    path = f"{container.environment.bin}:/usr/local/bin:/usr/bin:/bin"
     return {
-        "PATH": f"{container.environment.bin}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{FOLDER}:{path}" if container.environment.image.folder else path,
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
@@ -252,10 +259,24 @@ def _read_lines(descriptor: int, on_line: OnLine) -> None:
     while chunk := os.read(descriptor, 65536):
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in lines:
-            on_line(line)
-        while len(rest) > LONGEST_LINE // 4:
-            on_line(rest[: LONGEST_LINE // 4])
-            rest = rest[LONGEST_LINE // 4 :]
+            _tell_lines(_parts(line), on_line)
+        *parts, rest = _parts(rest)
+        _tell_lines(parts, on_line)
     rest += decoder.decode(b"", final=True)
     if rest:
-        on_line(rest)
+        _tell_lines([rest], on_line)
+
+
+def _parts(line: str) -> list[str]:
+    """A line in parts that a log event can hold; at least one, maybe empty."""
+    longest = LONGEST_LINE // 4  # bytes of a character, at most
+    return [line[start : start + longest] for start in range(0, len(line) or 1, longest)]
+
+
+def _tell_lines(lines: list[str], on_line: OnLine) -> None:
+    """A fault of the listener's must not keep the program from writing on."""
+    for line in lines:
+        try:
+            on_line(line)
+        except Exception:
+            LOG.exception("a line of a program's output is lost")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import regex
 
 from sagestack.engine.host import AwsSession
 
@@ -17,11 +19,30 @@ BATCH = 500
 """Values in one PutMetricData call; its limit is 1,000."""
 
 
+MATCH_SECONDS = 1.0
+"""What one line may take: a regex can need longer than the job for a line it does not match."""
+
+
+class BadMetric(Exception):
+    """A regex that gives no value. The text says why."""
+
+
 @dataclass(frozen=True)
 class MetricDefinition:
     name: str
-    regex: re.Pattern[str]
+    regex: regex.Pattern[str]
     """Its first group is the value."""
+
+    @classmethod
+    def of(cls, name: str, pattern: str) -> MetricDefinition:
+        """Raises BadMetric."""
+        try:
+            compiled = regex.compile(pattern)
+        except regex.error as error:
+            raise BadMetric(f"Invalid regex for metric {name}: {error}") from None
+        if compiled.groups < 1:
+            raise BadMetric(f"The regex of metric {name} must have a capturing group: {pattern}")
+        return cls(name, compiled)
 
 
 @dataclass(frozen=True)
@@ -79,12 +100,11 @@ class MetricCollector:
 
     def read(self, line: str) -> None:
         for definition in self._definitions:
-            for match in definition.regex.finditer(line):
-                try:
-                    value = float(match[1])
-                except (IndexError, TypeError, ValueError):
-                    continue
-                self._keep(MetricValue(definition.name, value, datetime.now(UTC)))
+            try:
+                for match in definition.regex.finditer(line, timeout=MATCH_SECONDS):
+                    self._found(definition.name, match[1])
+            except TimeoutError:
+                LOG.warning("the regex of metric %s takes too long for a line", definition.name)
 
     def final_values(self) -> list[MetricValue]:
         with self._lock:
@@ -108,6 +128,15 @@ class MetricCollector:
                 self._aws.put_metric_data(self._namespace, data)
             except Exception:
                 LOG.exception("%s values for %s are lost", len(data), self._namespace)
+
+    def _found(self, name: str, text: str | None) -> None:
+        """CloudWatch takes numbers, and neither NaN nor infinity."""
+        try:
+            value = float(text or "")
+        except ValueError:
+            return
+        if math.isfinite(value):
+            self._keep(MetricValue(name, value, datetime.now(UTC)))
 
     def _keep(self, value: MetricValue) -> None:
         with self._lock:

@@ -6,7 +6,6 @@ A job has one, or more where spot capacity is taken away or our own fault is ret
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from sagestack.engine.fast_file import Mount
 from sagestack.engine.metrics import MetricCollector, MetricDefinition
 from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import JobLog, container_command, role_variables
+from sagestack.sagemaker.job_run import JobLog, as_logged, container_command, role_variables
 from sagestack.sagemaker.training_job.inputs import Inputs
 from sagestack.sagemaker.training_job.layout import Host, hosts_of, lay_out
 
@@ -141,8 +140,9 @@ class Attempt:
         stack.callback(log.close)
 
         def on_line(line: str) -> None:
-            log.write(line)
-            self._metrics.read(line)
+            logged = as_logged(line)
+            log.write(logged)
+            self._metrics.read(logged)
 
         return on_line
 
@@ -155,7 +155,7 @@ def checkpoint_directory(directory: Path, checkpoint: dict[str, Any]) -> Path:
 
 def metrics_of(job: JobRecord, document: Document) -> MetricCollector:
     definitions = [
-        MetricDefinition(definition["Name"], re.compile(definition["Regex"]))
+        MetricDefinition.of(definition["Name"], definition["Regex"])
         for definition in document["AlgorithmSpecification"].get("MetricDefinitions", ())
     ]
     return MetricCollector(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request
 from sagestack.context import Context
+from sagestack.engine.metrics import BadMetric, MetricDefinition
 from sagestack.sagemaker.job_rules import (
+    has_program,
     known_image,
     refuse,
     refuse_members,
@@ -62,19 +63,14 @@ def _check_algorithm(request: Request, context: Context) -> None:
     if "AlgorithmName" in algorithm:
         raise refuse(f"the algorithm resource {algorithm['AlgorithmName']}")
     refuse_members(algorithm, "TrainingImageConfig")
-    known_image(algorithm["TrainingImage"], context)
+    image = known_image(algorithm["TrainingImage"], context)
+    if not algorithm.get("ContainerEntrypoint"):
+        has_program(image, "train")
     for definition in algorithm.get("MetricDefinitions", ()):
         try:
-            groups = re.compile(definition["Regex"]).groups
-        except re.error as error:
-            raise ValidationException(
-                f"Invalid regex for metric {definition['Name']}: {error}"
-            ) from None
-        if groups < 1:
-            raise ValidationException(
-                f"The regex of metric {definition['Name']} must have a capturing group: "
-                f"{definition['Regex']}"
-            )
+            MetricDefinition.of(definition["Name"], definition["Regex"])
+        except BadMetric as error:
+            raise ValidationException(str(error)) from None
 
 
 def _check_resources(request: Request) -> None:
