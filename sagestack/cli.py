@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,9 +16,17 @@ from rich.table import Table
 
 from sagestack import __version__
 from sagestack.doctor import diagnose
-from sagestack.engine.images import BUILT_IN, Image, ImageBuildError, Images, added_images
+from sagestack.engine.images import (
+    BUILT_IN,
+    Image,
+    ImageBuildError,
+    Images,
+    added_images,
+    setting_of,
+)
 from sagestack.log_reader import GROUPS, follow_logs
 from sagestack.paths import environments_directory
+from sagestack.sdk_environment import as_dotenv, as_shell, sdk_environment, write_user_config
 from sagestack.server import (
     LOCALSTACK,
     Server,
@@ -51,7 +61,7 @@ def main() -> None:
     multiple=True,
     metavar="REPOSITORY=PATH",
     help="Run images of this repository in the environment of a requirements file or an "
-    "interpreter. Can be given several times.",
+    "interpreter, or with a folder's programs. Can be given several times.",
 )
 @click.option(
     "--persist", is_flag=True, help="Keep records and artifacts for the next start (PERSISTENCE=1)."
@@ -76,13 +86,14 @@ def up(
     if server.process() is not None:
         OUT.print(f"sagestack is already up at {server_on(port).endpoint_url}")
         return
-    settings = {"SAGESTACK_IMAGES": ",".join(images)} if images else {}
+    settings: dict[str, str] = {}
     if persist:
         settings["PERSISTENCE"] = "1"
     if hold_stacks is not None:
         settings["SAGESTACK_HOLD_STACKS"] = str(hold_stacks)
     try:
-        added_images(settings.get("SAGESTACK_IMAGES", ""))
+        setting = ",".join(images) or os.environ.get("SAGESTACK_IMAGES", "")
+        settings["SAGESTACK_IMAGES"] = setting_of(added_images(setting))
         _build(LOCALSTACK)
         process = server.start(localstack_environment(), settings)
         if foreground:
@@ -167,6 +178,41 @@ def doctor(port: int) -> None:
         if check.fix:
             OUT.print(f"    {check.fix}", soft_wrap=True)
     sys.exit(1 if any(check.state == "missing" for check in checks) else 0)
+
+
+@main.command()
+@port_option
+@click.option("--region", default="us-east-1", show_default=True, envvar="AWS_DEFAULT_REGION")
+@click.option("--shell", type=click.Path(dir_okay=False, path_type=Path), help="Write to source.")
+@click.option("--dotenv", type=click.Path(dir_okay=False, path_type=Path), help="Write NAME=VALUE.")
+@click.option(
+    "--write-config",
+    is_flag=True,
+    help="Write the SDK's configuration and botocore's endpoints below your home directory.",
+)
+def env(
+    port: int, region: str, shell: Path | None, dotenv: Path | None, write_config: bool
+) -> None:
+    """Print what makes an unmodified SageMaker SDK program find this instance:
+
+    eval "$(sagestack env)"
+    """
+    server = server_on(port)
+    if server.status() is None:
+        raise click.ClickException(f"sagestack does not answer at {server.endpoint_url}")
+    variables = sdk_environment(server, region)
+    if shell:
+        shell.write_text(as_shell(variables))
+    if dotenv:
+        dotenv.write_text(as_dotenv(variables))
+    if write_config:
+        try:
+            for path in write_user_config(server, variables, Path.home()):
+                ERROR.print(f"wrote {path}", soft_wrap=True)
+        except FileExistsError as error:
+            raise click.ClickException(f"{error.args[0]} is there and not sagestack's") from None
+    if not (shell or dotenv):
+        click.echo(as_shell(variables), nl=False)
 
 
 @main.command()

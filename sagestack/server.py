@@ -52,6 +52,12 @@ class Server:
         return self.directory / "server.log"
 
     @property
+    def certificate(self) -> Path:
+        """Of LocalStack's TLS, for the name localhost."""
+        cache = self.directory / "localstack" / "var" / "lib" / "localstack" / "cache"
+        return cache / "server.test.pem.crt"
+
+    @property
     def endpoint_url(self) -> str:
         return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
 

@@ -23,6 +23,7 @@ from sagestack.context import Instance
 from sagestack.engine.container import probe_sandbox
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
+from sagestack.localstack.iam import mend_policy_simulation
 from sagestack.localstack.status import serve_status
 from sagestack.paths import environments_directory
 from sagestack.services import recover
@@ -74,6 +75,7 @@ def _own_endpoint() -> str:
 def sagestack_start() -> None:
     """Before the gateway listens."""
     _listen_where_told()
+    mend_policy_simulation()
     if seconds := float(os.environ.get("SAGESTACK_HOLD_STACKS") or 0):
         from sagestack.localstack.hold import hold_stacks  # CloudFormation, only where asked for
 
