@@ -271,6 +271,16 @@ def test_what_is_not_emulated_is_refused_by_name(lake, operation, request_, memb
     assert member in error.message
 
 
+def test_a_table_has_no_partition_indexes_and_can_be_given_none(lake):
+    add_table(lake, "t")
+    found = lake("GetPartitionIndexes", DatabaseName="lake", TableName="t")
+    assert found == {"PartitionIndexDescriptorList": []}
+    indexes = [{"Keys": ["a"], "IndexName": "by_a"}]
+    request = {"TableInput": {"Name": "u"}, "PartitionIndexes": indexes}
+    error = error_of(lake, "CreateTable", DatabaseName="lake", **request)
+    assert "PartitionIndexes" in error.message
+
+
 def test_tags_are_put_read_and_taken_away(glue):
     glue("CreateDatabase", DatabaseInput={"Name": "lake"}, Tags={"team": "data"})
     arn = f"arn:aws:glue:{REGION}:{ACCOUNT}:database/lake"
