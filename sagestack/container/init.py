@@ -200,7 +200,9 @@ def without_root(plan: Plan) -> None:
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def rewrite(text: str) -> str:
-        return text.replace("/opt/ml", directory)
+        for inside, outside in {"/opt/ml": directory, **plan["folders"]}.items():
+            text = text.replace(inside, outside)
+        return text
 
     plan["command"] = [rewrite(argument) for argument in plan["command"]]
     plan["variables"] = {key: rewrite(value) for key, value in plan["variables"].items()}

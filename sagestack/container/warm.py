@@ -36,11 +36,14 @@ sys.path.insert(0, str(HERE))
 
 import init  # type: ignore[import-not-found]  # noqa: E402
 import train  # type: ignore[import-not-found]  # noqa: E402
+import xgboost_train  # type: ignore[import-not-found]  # noqa: E402
 
 del sys.path[0]
 # A user's script may have modules of these names.
-for module in ("init", "sandbox", "train"):
+for module in ("init", "sandbox", "train", "xgboost_train"):
     del sys.modules[module]
+TRAIN_PROGRAMS = {str(HERE / f"{m.__name__}.py"): m.main for m in (train, xgboost_train)}
+"""Those that have the user's script run for them, here in the fork."""
 
 
 def main(control: socket.socket, modules: list[str]) -> None:
@@ -86,8 +89,8 @@ def run(plan: init.Plan) -> NoReturn:
     os.chdir(plan["working_directory"])
     reseed()
     limit_threads(plan["threads"])
-    if script == str(HERE / "train.py"):
-        code = call(lambda: train.main(run_script), script)
+    if main := TRAIN_PROGRAMS.get(script):
+        code = call(lambda: main(run_script), script)
     else:
         code = run_script(script, arguments)
     finish(code)

@@ -30,7 +30,8 @@ IMAGES = Path(__file__).parent.parent / "images"
 class Image:
     """What an image is made of.
 
-    `source` is a lock file with hashes, a requirements file, or an interpreter.
+    `source` is a lock file with hashes, a requirements file, or an interpreter. `folder`,
+    where there is one, holds the image's own programs.
     """
 
     name: str
@@ -38,6 +39,12 @@ class Image:
     source: Path
     preload: tuple[str, ...] = ()
     """Modules an idle process imports ahead, for jobs to be forked from; none, no process."""
+    train: str = "train.py"
+    serve: str = "serve.py"
+    """The programs of sagestack/container/ that stand for the image's own."""
+    algorithm: str | None = None
+    """What it trains when no program of the user's is named."""
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ BUILT_IN = (
             *("numpy", "pandas", "scipy.sparse", "xgboost", "joblib", "pyarrow.parquet", "boto3"),
             *("sklearn.datasets", "sklearn.metrics", "sklearn.model_selection", "threadpoolctl"),
         ),
+        train="xgboost_train.py",
+        serve="xgboost_serve.py",
+        algorithm="xgboost",
     ),
     Image(
         "glue-shell",
@@ -115,7 +125,8 @@ class Images:
         known = ", ".join(sorted(r for image in self._images for r in image.repositories))
         raise UnknownImage(
             f"sagestack has no image for repository '{repository}'. It knows: {known}. "
-            f"Add one with SAGESTACK_IMAGES={repository}=<requirements file or interpreter>"
+            f"Add one with SAGESTACK_IMAGES={repository}="
+            "<folder, requirements file or interpreter>"
         )
 
     def built(self, image: Image) -> bool:
@@ -175,14 +186,33 @@ def added_images(setting: str) -> list[Image]:
         source = Path(path).expanduser().resolve()
         if not separator or not repository:
             raise ValueError(f"SAGESTACK_IMAGES: {entry!r} is not of the form repository=path")
+        if source.is_dir():
+            images.append(_folder_image(repository, source))
+            continue
         if not source.is_file():
-            raise ValueError(f"SAGESTACK_IMAGES: {repository}: there is no file {source}")
+            raise ValueError(f"SAGESTACK_IMAGES: {repository}: there is no file or folder {source}")
         # An interpreter in a virtual environment is a link that must not be followed.
         named = Path(path).expanduser().absolute()
         images.append(
             Image(repository, (repository,), named if _is_interpreter(source) else source)
         )
     return images
+
+
+def setting_of(images: Iterable[Image]) -> str:
+    """`SAGESTACK_IMAGES` for these, with absolute paths: a server works elsewhere."""
+    return ",".join(f"{image.name}={image.folder or image.source}" for image in images)
+
+
+def _folder_image(repository: str, folder: Path) -> Image:
+    """Raises ValueError for a folder that does not say what it requires."""
+    for name in ("requirements.lock", "requirements.txt"):
+        if (folder / name).is_file():
+            return Image(repository, (repository,), folder / name, folder=folder)
+    raise ValueError(
+        f"SAGESTACK_IMAGES: {repository}: {folder} has no requirements.txt and no "
+        "requirements.lock; an empty one will do"
+    )
 
 
 def _is_interpreter(path: Path) -> bool:

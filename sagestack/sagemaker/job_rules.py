@@ -11,6 +11,7 @@ from typing import Any
 from sagestack.aws.errors import ValidationException
 from sagestack.context import Context
 from sagestack.engine.images import Image, UnknownImage
+from sagestack.engine.programs import ProgramMissing, check_program
 from sagestack.engine.s3_uri import parse_s3_uri
 
 
@@ -34,6 +35,14 @@ def known_image(uri: str, context: Context) -> Image:
             f"Cannot find the requested image: {uri}. Please ensure that your image exists and "
             f"that the role has permission to pull it. {error}"
         ) from None
+
+
+def has_program(image: Image, program: str) -> None:
+    """Raises ValidationException for an image whose folder lacks what it is started with."""
+    try:
+        check_program(image, program)
+    except ProgramMissing as error:
+        raise ValidationException(str(error)) from None
 
 
 def s3_uri(uri: str, member: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sagestack.engine.container import INIT
 from sagestack.engine.host import AwsSession
 from sagestack.engine.images import Environment
 from sagestack.engine.logs import LogWriter
+from sagestack.engine.programs import image_program
 from sagestack.engine.workspace import LeadsOut, left_at
 
 LONGEST_FAILURE = 1024
@@ -28,18 +28,22 @@ def container_command(
     entrypoint: list[str] | None,
     arguments: list[str] | None,
 ) -> tuple[str, ...]:
-    """The request's entrypoint and arguments, or the image's own program and the arguments."""
+    """The request's entrypoint and arguments, or the image's own program and the arguments.
+
+    Raises ProgramMissing.
+    """
     if entrypoint:
         return (*entrypoint, *(arguments or ()))
     return (*image_program(environment, program), *(arguments or ()))
 
 
-def image_program(environment: Environment, program: str) -> tuple[str, ...]:
-    """`train` or `serve`: the image's own where its environment has one, else sagestack's."""
-    own = environment.bin / program
-    if own.exists():
-        return (str(own),)
-    return (str(environment.python), str(INIT.parent / f"{program}.py"))
+# How AWS's log driver writes the signs that would move a cursor: a tab is #011.
+CONTROL = {number: f"#{number:03o}" for number in (*range(32), 127)}
+
+
+def as_logged(line: str) -> str:
+    """A line as CloudWatch has it, and as the regexes of metrics see it."""
+    return line.translate(CONTROL)
 
 
 def read_failure(directory: Path) -> str:

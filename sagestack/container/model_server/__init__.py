@@ -6,6 +6,7 @@ handlers   model_fn, input_fn, predict_fn, output_fn, transform_fn and their def
 codecs     the content types that the defaults read and write
 app        /ping, /invocations, /execution-parameters
 server     socket, worker processes, life and end
+xgboost_handlers   what the image of XGBoost has by default
 
 Source of the semantics: aws/sagemaker-scikit-learn-container and
 aws/sagemaker-inference-toolkit. Imports the standard library, numpy, scipy, uvicorn and,

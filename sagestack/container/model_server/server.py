@@ -14,12 +14,16 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from .app import App, Worker
 from .handlers import Handlers
 from .settings import Settings
 from .user_code import import_user_module
+
+Complete = Callable[[ModuleType | None], Any]
 
 LOG = logging.getLogger("model_server")
 PORT_TAKEN = 98
@@ -29,7 +33,8 @@ GRACE_SECONDS = 25
 """For requests in flight at SIGTERM. The platform kills 30 seconds after it."""
 
 
-def main() -> None:
+def main(complete: Complete = lambda module: module) -> None:
+    """`complete` gives the user's module, or none, what an image has beside it."""
     settings = Settings.read()
     logging.basicConfig(
         format="%(asctime)s %(levelname)s - %(name)s - %(message)s",
@@ -38,9 +43,9 @@ def main() -> None:
     )
     listener = bind(settings)
     if settings.workers == 1:
-        work(settings, listener)
+        work(settings, listener, complete)
     else:
-        supervise(settings, listener)
+        supervise(settings, listener, complete)
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -64,7 +69,7 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def work(settings: Settings, listener: socket.socket) -> None:
+def work(settings: Settings, listener: socket.socket, complete: Complete) -> None:
     """Load the model and serve until SIGTERM."""
     try:
         import uvicorn
@@ -72,9 +77,8 @@ def work(settings: Settings, listener: socket.socket) -> None:
         LOG.critical("this image has no uvicorn, which serves models: add it to its requirements")
         sys.exit(1)
     try:
-        worker = Worker(
-            Handlers(import_user_module(settings), str(settings.model_dir)), settings.timeout
-        )
+        module = complete(import_user_module(settings))
+        worker = Worker(Handlers(module, str(settings.model_dir)), settings.timeout)
         worker.load()
     except BaseException:
         # With the user's stdout and stderr in one log, in order.
@@ -96,7 +100,7 @@ def work(settings: Settings, listener: socket.socket) -> None:
     uvicorn.Server(uvicorn.Config(App(worker, settings), **config)).run(sockets=[listener])
 
 
-def supervise(settings: Settings, listener: socket.socket) -> NoReturn:
+def supervise(settings: Settings, listener: socket.socket, complete: Complete) -> NoReturn:
     """Several worker processes on one socket. When one ends, all do: the platform starts the
     server anew."""
     children: set[int] = set()
@@ -105,7 +109,7 @@ def supervise(settings: Settings, listener: socket.socket) -> NoReturn:
         if pid == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             try:
-                work(settings, listener)
+                work(settings, listener, complete)
             finally:
                 os._exit(0)
         children.add(pid)

@@ -11,9 +11,9 @@ from typing import Any
 from sagestack.engine.container import INIT
 from sagestack.engine.images import Environment, ImageBuildError, UnknownImage
 from sagestack.engine.logs import LogWriter
+from sagestack.engine.programs import ProgramMissing, image_program
 from sagestack.sagemaker.endpoint.plan import Plan
 from sagestack.sagemaker.endpoint.record import EndpointRecord
-from sagestack.sagemaker.job_run import image_program
 from sagestack.serving.artifact import (
     ArtifactMissing,
     fetch,
@@ -100,7 +100,10 @@ def _prepare(endpoint: EndpointRecord, plan: Plan, variant: dict[str, Any]) -> S
         fetch(context.aws, container, kept)
     except ArtifactMissing as error:
         raise DeploymentFailed(str(error)) from None
-    command = image_program(environment, "serve")
+    try:
+        command = image_program(environment, "serve")
+    except ProgramMissing as error:
+        raise DeploymentFailed(str(error)) from None
     if variant["Isolated"] and Path(command[-1]).parent != INIT.parent:
         raise DeploymentFailed(
             "sagestack does not support EnableNetworkIsolation with an image that has a serve "
@@ -156,7 +159,7 @@ def _fleet(
         partial(_open_log, endpoint, name),
         f"{endpoint.name}/{name}",
     )
-    return Fleet(make, least_outstanding=strategy == "LEAST_OUTSTANDING_REQUESTS")
+    return Fleet(endpoint.arn, make, least_outstanding=strategy == "LEAST_OUTSTANDING_REQUESTS")
 
 
 def _open_log(endpoint: EndpointRecord, variant: str, instance_id: str) -> LogWriter:

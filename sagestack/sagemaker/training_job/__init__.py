@@ -15,6 +15,7 @@ from sagestack.aws.registry import Request, Response
 from sagestack.aws.store import Document, Key, Record, RecordExists
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
+from sagestack.sagemaker.algorithms import metric_definitions, runs_algorithm
 from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord
 from sagestack.sagemaker.service import sagemaker
 from sagestack.sagemaker.tags import tags_of
@@ -116,11 +117,21 @@ def _key(name: str, context: Context) -> Key:
     return Key.of(context.caller, KIND, name.lower())
 
 
+def _algorithm(request: Request, context: Context) -> dict[str, Any]:
+    """The specification, with the metrics of a built-in algorithm where none are defined."""
+    algorithm: dict[str, Any] = request["AlgorithmSpecification"]
+    image = context.instance.images.find(algorithm["TrainingImage"])
+    if algorithm.get("MetricDefinitions") or not runs_algorithm(image, request):
+        return algorithm
+    return algorithm | {"MetricDefinitions": metric_definitions(image)}
+
+
 def _new_record(request: Request, context: Context) -> Record:
     name = request["TrainingJobName"]
     arn = context.caller.arn("sagemaker", f"training-job/{name.lower()}")
     now = datetime.now(UTC)
     document = {member: value for member, value in request.items() if member != "Tags"}
+    document["AlgorithmSpecification"] = _algorithm(request, context)
     document |= {
         "TrainingJobArn": arn,
         "TrainingJobStatus": "InProgress",
