@@ -65,6 +65,9 @@ class ChangeSetModelExecutor(ResourceExecutor):
         result = super().execute()
         if deleting:
             self._check_deleted()
+        else:
+            # UpdateStack forgets to; DeleteStack goes by it.
+            self._stack.processed_template = self._change_set.processed_template
         return result
 
     def _settle_created(self, reason: str) -> None:
@@ -73,7 +76,7 @@ class ChangeSetModelExecutor(ResourceExecutor):
             self._keep_what_was_done()
             stack.set_stack_status(StackStatus.CREATE_FAILED, reason)
             return
-        self._take_template(self._change_set.template)
+        self._take_template(self._change_set.template, self._change_set.processed_template)
         stack.set_stack_status(
             StackStatus.ROLLBACK_IN_PROGRESS, f"{reason.rstrip('.')}. Rollback requested by user."
         )
@@ -103,20 +106,25 @@ class ChangeSetModelExecutor(ResourceExecutor):
 
     def _keep_what_was_done(self) -> None:
         """Leave every resource where the failure left it. The stack's template then says what
-        is deployed, so that the next update does the rest."""
-        stack, resources = self._stack, self.resources
-        done = {n: r for n, r in resources.items() if r.get("ResourceStatus") not in FAILED}
-        new, old = self._change_set.template, stack.template or {}
-        deployed = old.get("Resources", {}) | {
-            name: resource for name, resource in new["Resources"].items() if name in done
-        }
-        stack.resolved_resources = {**resources, **stack.resolved_resources, **done}
-        self._take_template({**new, "Resources": deployed})
-
-    def _take_template(self, template: dict[str, Any]) -> None:
+        is deployed, so that the next update does the rest, and its processed template all that
+        may be there, so that a deletion finds it."""
         stack, change_set = self._stack, self._change_set
-        stack.template, stack.template_body = template, change_set.template_body
-        stack.processed_template = change_set.processed_template
+        done = {n: r for n, r in self.resources.items() if r.get("ResourceStatus") not in FAILED}
+        stack.resolved_resources = {**self.resources, **stack.resolved_resources, **done}
+        new = {n: r for n, r in change_set.template["Resources"].items() if n in done}
+        self._take_template(
+            {**change_set.template, "Resources": _resources(stack.template) | new},
+            {
+                **change_set.processed_template,
+                "Resources": _resources(stack.processed_template)
+                | _resources(change_set.processed_template),
+            },
+        )
+
+    def _take_template(self, template: dict[str, Any], processed: dict[str, Any]) -> None:
+        stack, change_set = self._stack, self._change_set
+        stack.template, stack.processed_template = template, processed
+        stack.template_body = change_set.template_body
         stack.resolved_parameters = change_set.resolved_parameters
 
     def _check_deleted(self) -> None:
@@ -205,3 +213,8 @@ class ChangeSetModelExecutor(ResourceExecutor):
         if event.status != OperationStatus.SUCCESS:
             self._not_undone.append(name)
         return event
+
+
+def _resources(template: dict[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = (template or {}).get("Resources", {})
+    return found
