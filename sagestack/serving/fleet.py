@@ -21,7 +21,11 @@ class Unavailable(Exception):
 
 
 class Fleet:
-    def __init__(self, make: Callable[[], ModelServer], *, least_outstanding: bool) -> None:
+    def __init__(
+        self, owner: str, make: Callable[[], ModelServer], *, least_outstanding: bool = False
+    ) -> None:
+        self.owner = owner
+        """The ARN of the endpoint."""
         self._make = make
         self._least_outstanding = least_outstanding
         self._servers: tuple[ModelServer, ...] = ()
@@ -74,9 +78,9 @@ class Fleet:
 
     def _remove(self, servers: Iterable[ModelServer], grace: float = GRACE_SECONDS) -> None:
         going = set(servers)
+        in_parallel([partial(server.stop, grace) for server in going])
         with self._lock:
             self._servers = tuple(s for s in self._servers if s not in going)
-        in_parallel([partial(server.stop, grace) for server in going])
 
 
 def in_parallel(

@@ -156,6 +156,7 @@ class ModelServer:
                 raise ServerStopped(self.id)
             code = process.wait()
             if code != PORT_TAKEN:
+                self._say_fault()
                 self._say(f"the model server ended with exit code {code} before it was ready")
                 raise ServerFailed(self.id)
 
@@ -212,6 +213,13 @@ class ModelServer:
                 continue
             except ServerStopped:
                 return
+
+    def _say_fault(self) -> None:
+        """What kept the sandbox from being made, if that is why the server ended."""
+        fault = Path(f"{self.directory}.fault")
+        if fault.exists():
+            self._say(fault.read_text())
+            fault.unlink()
 
     def _say(self, text: str) -> None:
         assert self._log is not None

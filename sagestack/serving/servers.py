@@ -99,6 +99,13 @@ class Servers:
         with self._lock:
             self._fleets.difference_update(fleets)
 
+    def end(self, owner: str) -> None:
+        """End all fleets of an endpoint, also those that an update has left to end."""
+        with self._lock:
+            fleets = [fleet for fleet in self._fleets if fleet.owner == owner]
+        in_parallel([fleet.stop for fleet in fleets])
+        self.discard(fleets)
+
     def retire(self, route: Route) -> None:
         """End a route that no call goes to any more; return when its servers have ended."""
         in_parallel([variant.fleet.stop for variant in route.variants])

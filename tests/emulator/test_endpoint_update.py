@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from sagestack.context import Context
-from tests.emulator.endpoints import BROKEN, Endpoints, constant, refused
+from tests.emulator.endpoints import BROKEN, WAITS, Endpoints, constant, refused
 from tests.emulator.jobs import BUCKET
 from tests.waiting import wait_until
 
@@ -257,3 +258,19 @@ def test_the_old_servers_stay_for_the_time_that_was_asked_for(endpoints: Endpoin
     assert old.ready
     assert endpoints.settled(name)["LastDeploymentConfig"] == policy
     wait_until(lambda: not old.ready)
+
+
+def test_deleted_after_an_update_it_waits_for_the_old_servers_too(endpoints: Endpoints) -> None:
+    name = endpoints.serve(WAITS)
+    [old] = endpoints.variants(name)[0].fleet.servers
+    new = endpoints.config(endpoints.variant(constant("new")))
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(endpoints.invoke, name, b"[1]")
+        wait_until(lambda: old.outstanding)
+        assert update(endpoints, name, new)["EndpointStatus"] == "InService"
+        assert endpoints.answer(name) == ["new"]
+        endpoints.call("DeleteEndpoint", EndpointName=name)
+        assert endpoints.describe(name)["EndpointStatus"] == "Deleting"
+        (old.directory / "go-on").touch()
+        assert call.result()["Body"] == b"[1]"
+    wait_until(lambda: not endpoints.exists(name), 40)

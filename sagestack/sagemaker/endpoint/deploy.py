@@ -108,6 +108,7 @@ def delete(endpoint: EndpointRecord, route: Route | None) -> None:
     if route is not None:
         servers.retire(route)
         servers.metrics.flush()
+    servers.end(endpoint.arn)
     shutil.rmtree(endpoint.directory, ignore_errors=True)
     for plan in (endpoint.read().get("Deployed"), endpoint.read().get("Deploying")):
         if plan is not None:
