@@ -18,6 +18,8 @@ from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey, S3Object
 from sagestack.engine.s3_uri import parse_s3_uri
 
 THREADS = 8
+LONGEST_NAME = 255
+"""Bytes of one part of a path, on every file system of Linux."""
 
 
 class InputMissing(Exception):
@@ -176,11 +178,13 @@ def files_of(directory: Path) -> Iterable[Path]:
 
 
 def below(directory: Path, relative: str) -> Path:
-    """Raises InputMissing for a path that would leave the directory."""
+    """Raises InputMissing for a path that would leave the directory or can't be there."""
     if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
         raise InputMissing(
             f"Data download failed:S3 key is not a path below its channel: {relative!r}"
         )
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in relative.split("/")):
+        raise InputMissing(f"Data download failed:S3 key is too long for a file: {relative!r}")
     return directory / relative
 
 

@@ -16,8 +16,9 @@ from sagestack.engine.host import AwsSession, LogEvent
 
 LOG = logging.getLogger(__name__)
 MOST_EVENTS = 2_000
-MOST_BYTES = 900_000
-"""A batch stays below PutLogEvents' limits of 10,000 events and 1 MiB."""
+MOST_CHARACTERS = 180_000
+"""With one more line of the longest, and four bytes a character, a batch stays below
+PutLogEvents' limits of 10,000 events and 1 MiB."""
 INTERVAL = 0.2
 """Seconds between batches of a program that prints little."""
 
@@ -58,7 +59,7 @@ class LogWriter:
             return [], False
         batch, size = [first], len(first.message)
         deadline = time.monotonic() + INTERVAL
-        while len(batch) < MOST_EVENTS and size < MOST_BYTES // 4:
+        while len(batch) < MOST_EVENTS and size < MOST_CHARACTERS:
             try:
                 event = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
