@@ -1,29 +1,11 @@
-"""Checkpoints: a directory that begins with what S3 has and is kept there while a job runs.
-
-A file is sent when it has not changed between two looks, so that one being written is not
-sent half. What is deleted stays in S3, as on AWS.
-"""
+"""Checkpoints: a directory that begins with what S3 has. `ContinuousUpload` keeps it there."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from pathlib import Path
 
-from sagestack.engine.channels import (
-    InputMissing,
-    download_prefix,
-    files_of,
-    upload_files,
-)
+from sagestack.engine.channels import InputMissing, download_prefix
 from sagestack.engine.host import AwsSession
-
-LOG = logging.getLogger(__name__)
-INTERVAL = 1.0
-"""Seconds between two looks."""
-
-Stamp = tuple[int, int]
-"""A file's size in bytes and time of change in nanoseconds."""
 
 
 def restore(aws: AwsSession, uri: str, directory: Path) -> None:
@@ -35,53 +17,3 @@ def restore(aws: AwsSession, uri: str, directory: Path) -> None:
     except InputMissing as error:
         if "No S3 objects" not in str(error):
             raise
-
-
-class CheckpointSync:
-    """Keeps S3 like the directory until `close`."""
-
-    def __init__(self, aws: AwsSession, directory: Path, uri: str) -> None:
-        self._aws, self._directory, self._uri = aws, directory, uri
-        self._place = directory.resolve()
-        self._sent = self._look()  # what was restored is there
-        self._seen: dict[Path, Stamp] = dict(self._sent)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """The program has ended: send the rest. Raises what the sending raises."""
-        self._closed.set()
-        self._thread.join()
-        now = self._look()
-        self._send([path for path, stamp in now.items() if self._sent.get(path) != stamp], now)
-
-    def _run(self) -> None:
-        while not self._closed.wait(INTERVAL):
-            now = self._look()
-            settled = [
-                path
-                for path, stamp in now.items()
-                if self._seen.get(path) == stamp and self._sent.get(path) != stamp
-            ]
-            self._seen = now
-            try:
-                self._send(settled, now)
-            except Exception:
-                LOG.exception("checkpoints to %s are tried again", self._uri)
-
-    def _send(self, paths: list[Path], stamps: dict[Path, Stamp]) -> None:
-        upload_files(self._aws, paths, self._directory, self._uri)
-        self._sent |= {path: stamps[path] for path in paths}
-
-    def _look(self) -> dict[Path, Stamp]:
-        found: dict[Path, Stamp] = {}
-        if self._directory.resolve() != self._place:
-            return found  # the program has put a link in its place
-        for path in files_of(self._directory):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            found[path] = (status.st_size, status.st_mtime_ns)
-        return found

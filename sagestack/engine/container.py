@@ -232,6 +232,8 @@ def _variables(container: Container) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "VIRTUAL_ENV": str(container.environment.bin.parent),
+        # Threads of OpenMP that wait by spinning take the cores from each other.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **({"OMP_NUM_THREADS": str(container.threads)} if container.threads else {}),
         **container.variables,
     }

@@ -90,6 +90,8 @@ BUILT_IN = (
         IMAGES / "glue-shell" / "requirements.lock",
         preload=("awswrangler", "pandas", "pyarrow.parquet", "boto3"),
     ),
+    # No job asks for it: hyperparameter tuning searches in it.
+    Image("tuner", (), IMAGES / "tuner" / "requirements.lock"),
 )
 
 

@@ -87,7 +87,12 @@ class WarmWorker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"},
+                env={
+                    "PATH": "/usr/bin:/bin",
+                    "LANG": "C.UTF-8",
+                    "PYTHONUNBUFFERED": "1",
+                    "OMP_WAIT_POLICY": "PASSIVE",
+                },
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

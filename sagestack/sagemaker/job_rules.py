@@ -51,8 +51,3 @@ def s3_uri(uri: str, member: str) -> None:
         parse_s3_uri(uri)
     except ValueError as error:
         raise ValidationException(f"Invalid {member}: {error}") from None
-
-
-def one_instance(count: int, kind: str) -> None:
-    if count != 1:
-        raise refuse(f"{kind} on {count} instances: it runs them on one")

@@ -11,13 +11,14 @@ from sagestack.context import Context
 from sagestack.engine.workspace import inside
 from sagestack.sagemaker.job_rules import (
     known_image,
-    one_instance,
     refuse,
     refuse_members,
     s3_uri,
 )
 
 ROOT = "/opt/ml/processing"
+MOST_HOSTS = 16
+"""Hosts of one job that a single machine is asked to run."""
 
 
 def check_request(request: Request, context: Context) -> None:
@@ -29,9 +30,9 @@ def check_request(request: Request, context: Context) -> None:
             "processing jobs without a ContainerEntrypoint: its images have no entrypoint "
             "of their own"
         )
-    one_instance(
-        request["ProcessingResources"]["ClusterConfig"]["InstanceCount"], "processing jobs"
-    )
+    count = request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+    if count > MOST_HOSTS:
+        raise refuse(f"{count} instances: it runs 1 to {MOST_HOSTS} on one machine")
     inputs = request.get("ProcessingInputs", [])
     outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     _unique("ProcessingInputs", [entry["InputName"] for entry in inputs])
@@ -44,33 +45,30 @@ def check_request(request: Request, context: Context) -> None:
 
 def _check_input(entry: dict[str, Any]) -> None:
     where = f"input {entry['InputName']}"
-    refuse_members(entry, "DatasetDefinition", "AppManaged")
+    refuse_members(entry, "DatasetDefinition")
     source = entry.get("S3Input")
     if source is None:
         raise ValidationException(f"S3Input is required ({where}).")
-    if source.get("S3InputMode", "File") != "File":
-        raise refuse(f"S3InputMode {source['S3InputMode']} ({where}): it runs File")
-    if source["S3DataType"] != "S3Prefix":
-        raise refuse(f"S3DataType {source['S3DataType']} ({where}): it runs S3Prefix")
-    if source.get("S3CompressionType", "None") != "None":
+    s3_uri(source["S3Uri"], "S3Uri")
+    if entry.get("AppManaged"):
+        return
+    if source.get("S3CompressionType", "None") != "None" and source.get("S3InputMode") != "Pipe":
         raise ValidationException(
             f"S3CompressionType {source['S3CompressionType']} is supported in Pipe mode only "
             f"({where})."
         )
-    s3_uri(source["S3Uri"], "S3Uri")
     _check_path(source.get("LocalPath"), where)
 
 
 def _check_output(entry: dict[str, Any]) -> None:
     where = f"output {entry['OutputName']}"
-    refuse_members(entry, "FeatureStoreOutput", "AppManaged")
+    refuse_members(entry, "FeatureStoreOutput")
     target = entry.get("S3Output")
     if target is None:
         raise ValidationException(f"S3Output is required ({where}).")
-    if target["S3UploadMode"] != "EndOfJob":
-        raise refuse(f"S3UploadMode {target['S3UploadMode']} ({where}): it runs EndOfJob")
     s3_uri(target["S3Uri"], "S3Uri")
-    _check_path(target.get("LocalPath"), where)
+    if not entry.get("AppManaged"):
+        _check_path(target.get("LocalPath"), where)
 
 
 def _check_path(path: str | None, where: str) -> None:

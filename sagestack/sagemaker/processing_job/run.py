@@ -5,19 +5,23 @@ Source of the texts: contract, section 2.
 
 from __future__ import annotations
 
-import json
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sagestack.aws.store import Document
-from sagestack.engine.channels import InputMissing, download_prefix, upload_directory
-from sagestack.engine.container import Cause, Container, Exit, SandboxError, run
+from sagestack.engine.channels import InputMissing, upload_directory
+from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
+from sagestack.engine.container import Cause, Container, SandboxError
+from sagestack.engine.continuous import ContinuousUpload
 from sagestack.engine.executor import Control
+from sagestack.engine.fast_file import Mount
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError
+from sagestack.engine.inputs import Inputs
 from sagestack.engine.workspace import LeadsOut, Workspace, inside, left_at
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import (
@@ -28,20 +32,18 @@ from sagestack.sagemaker.job_run import (
     role_variables,
     small_file,
 )
+from sagestack.sagemaker.processing_job.layout import (
+    hosts_of,
+    input_channels,
+    lay_out,
+    outputs_of,
+)
 
 LOG = logging.getLogger(__name__)
-HOST = "algo-1"
+LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
-S3_INPUT = (
-    "LocalPath",
-    "S3Uri",
-    "S3DataDistributionType",
-    "S3DataType",
-    "S3InputMode",
-    "S3CompressionType",
-)
 LONGEST_MESSAGE = 1024
-"""Bytes of /opt/ml/output/message that become the ExitMessage."""
+"""Bytes of /opt/ml/output/message, of all hosts together, that become the ExitMessage."""
 
 
 class BadExitMessage(Exception):
@@ -57,7 +59,7 @@ def run_processing_job(job: JobRecord, control: Control) -> None:
             return _end(job, "Stopped")
         workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
         try:
-            _carry_out(job, control, workspace)
+            _ProcessingRun(job, workspace).carry_out(control)
         finally:
             workspace.remove()
     except InputMissing as error:
@@ -83,148 +85,136 @@ def end(document: Document, status: str, reason: str | None = None) -> None:
         document["FailureReason"] = reason[:1024]
 
 
-def _carry_out(job: JobRecord, control: Control, workspace: Workspace) -> None:
-    document = job.read().document
-    directory = workspace.host(HOST)
-    _lay_out(directory, document, job.arn)
-    for entry in document.get("ProcessingInputs", ()):
-        source = entry["S3Input"]
-        download_prefix(job.context.aws, source["S3Uri"], inside(directory, source["LocalPath"]))
-    container = _container(job, document, directory)
-    if control.stop_requested:
-        return _end(job, "Stopped")
+class _ProcessingRun:
+    def __init__(self, job: JobRecord, workspace: Workspace) -> None:
+        self._job = job
+        self._aws = job.context.aws
+        self._document = job.read().document
+        self._hosts = hosts_of(self._document)
+        self._addresses = host_addresses(self._hosts)
+        self._directories = [workspace.host(host) for host in self._hosts]
+        self._kms_key_id = self._document.get("ProcessingOutputConfig", {}).get("KmsKeyId")
 
-    def begins(document: Document) -> None:
-        document["ProcessingStartTime"] = datetime.now(UTC)
+    def carry_out(self, control: Control) -> None:
+        with ExitStack() as stack:
+            for host, directory in zip(self._hosts, self._directories, strict=True):
+                lay_out(directory, self._document, self._job.arn, host)
+            inputs = Inputs(self._aws, input_channels(self._document), self._hosts)
+            stack.callback(inputs.close)
+            containers = [
+                self._container(host, directory, inputs.bring(host, directory))
+                for host, directory in zip(self._hosts, self._directories, strict=True)
+            ]
+            if control.stop_requested:
+                return _end(self._job, "Stopped")
+            self._job.change(_begin)
+            uploads = self._continuous_uploads()
+            ended = self._run(stack, control, containers)
+            for upload in uploads:
+                upload.close()
+            if error := inputs.error():
+                raise error
+            self._finish(ended)
 
-    job.change(begins)
-    log = JobLog(
-        job.context.aws, "/aws/sagemaker/ProcessingJobs", document["ProcessingJobName"], HOST
-    )
-    try:
-        ended = run(
-            container,
+    def _run(
+        self, stack: ExitStack, control: Control, containers: Sequence[Container]
+    ) -> ClusterExit:
+        name = self._document["ProcessingJobName"]
+        logs = [JobLog(self._aws, LOG_GROUP, name, host) for host in self._hosts]
+        for log in logs:
+            stack.callback(log.close)
+        return run_cluster(
+            containers,
             control,
-            log.write,
-            max_seconds=document["StoppingCondition"]["MaxRuntimeInSeconds"],
-            grace=job.context.instance.stop_seconds,
+            [log.write for log in logs],
+            max_seconds=self._document["StoppingCondition"]["MaxRuntimeInSeconds"],
+            grace=self._job.context.instance.stop_seconds,
         )
-    finally:
-        log.close()
-    _finish(job, document, directory, ended)
 
-
-def _lay_out(directory: Path, document: Document, arn: str) -> None:
-    """The directories and files the platform writes."""
-    for name in ("config", "processing", "output"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    for output in _outputs(document):
-        inside(directory, output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
-    files: dict[str, Any] = {
-        "processingjobconfig": _job_config(document, arn),
-        "resourceconfig": {"current_host": HOST, "hosts": [HOST]},
-    }
-    for name, content in files.items():
-        (directory / "config" / f"{name}.json").write_text(json.dumps(content))
-
-
-def _job_config(document: Document, arn: str) -> dict[str, Any]:
-    application = document["AppSpecification"]
-    cluster = document["ProcessingResources"]["ClusterConfig"]
-    return {
-        "ProcessingJobArn": arn,
-        "ProcessingJobName": document["ProcessingJobName"],
-        "AppSpecification": {
-            member: application.get(member)
-            for member in ("ImageUri", "ContainerEntrypoint", "ContainerArguments")
-        },
-        "Environment": document.get("Environment"),
-        "ProcessingInputs": [
-            {
-                "InputName": entry["InputName"],
-                "S3Input": {member: entry["S3Input"].get(member) for member in S3_INPUT}
-                | {"S3DownloadMode": "StartOfJob"},
-            }
-            for entry in document.get("ProcessingInputs", ())
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {"OutputName": entry["OutputName"], "S3Output": entry["S3Output"]}
-                for entry in _outputs(document)
-            ],
-            "KmsKeyId": document.get("ProcessingOutputConfig", {}).get("KmsKeyId"),
-        },
-        "ProcessingResources": {
-            "ClusterConfig": {
-                member: cluster.get(member)
-                for member in ("InstanceCount", "InstanceType", "VolumeSizeInGB", "VolumeKmsKeyId")
-            }
-        },
-        "RoleArn": document["RoleArn"],
-        "StoppingCondition": document["StoppingCondition"],
-    }
-
-
-def _container(job: JobRecord, document: Document, directory: Path) -> Container:
-    images = job.context.instance.images
-    application = document["AppSpecification"]
-    environment = images.environment(images.find(application["ImageUri"]))
-    isolated = document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
-    return Container(
-        environment=environment,
-        command=container_command(
-            environment,
-            "process",
-            application["ContainerEntrypoint"],
-            application.get("ContainerArguments"),
-        ),
-        variables={
-            "PROCESSING_JOB_NAME": document["ProcessingJobName"],
-            "PROCESSING_JOB_ARN": job.arn,
-            **role_variables(job.context.aws, document["RoleArn"], isolated=isolated),
-            **document.get("Environment", {}),
-        },
-        directory=directory,
-        host_names=(HOST,),
-        threads=job.context.instance.executor.thread_share(),
-        isolate_network=isolated,
-    )
-
-
-def _finish(job: JobRecord, document: Document, directory: Path, ended: Exit) -> None:
-    """Upload the outputs, also of a failed job, and write how it ended."""
-    kms_key_id = document.get("ProcessingOutputConfig", {}).get("KmsKeyId")
-    for entry in _outputs(document):
-        target = entry["S3Output"]
-        upload_directory(
-            job.context.aws,
-            left_at(directory, target["LocalPath"]),
-            target["S3Uri"],
-            kms_key_id=kms_key_id,
+    def _container(self, host: str, directory: Path, mounts: tuple[Mount, ...]) -> Container:
+        instance, document = self._job.context.instance, self._document
+        application = document["AppSpecification"]
+        environment = instance.images.environment(instance.images.find(application["ImageUri"]))
+        isolated = document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
+        return Container(
+            environment=environment,
+            command=container_command(
+                environment,
+                "process",
+                application["ContainerEntrypoint"],
+                application.get("ContainerArguments"),
+            ),
+            variables={
+                "PROCESSING_JOB_NAME": document["ProcessingJobName"],
+                "PROCESSING_JOB_ARN": self._job.arn,
+                **role_variables(self._aws, document["RoleArn"], isolated=isolated),
+                **document.get("Environment", {}),
+            },
+            directory=directory,
+            host_names=(host, *(other for other in self._hosts if other != host)),
+            addresses=self._addresses,
+            threads=instance.executor.thread_share(),
+            mounts=mounts,
+            isolate_network=isolated,
         )
-    message = _exit_message(directory)
 
-    def to_end(document: Document) -> None:
-        if message:
-            document["ExitMessage"] = message
-        if ended.cause is Cause.STOPPED or document["ProcessingJobStatus"] == "Stopping":
-            end(document, "Stopped")
-        elif ended.cause is Cause.TIMED_OUT:
-            end(document, "Stopped", "ClientError: The job reached its MaxRuntimeInSeconds.")
-        elif ended.code != 0:
-            end(document, "Failed", failure_reason(read_failure(directory), ended.code))
-        else:
-            end(document, "Completed")
+    def _continuous_uploads(self) -> list[ContinuousUpload]:
+        return [
+            ContinuousUpload(
+                self._aws,
+                inside(directory, target["LocalPath"]),
+                target["S3Uri"],
+                kms_key_id=self._kms_key_id,
+            )
+            for directory in self._directories
+            for target in (entry["S3Output"] for entry in outputs_of(self._document))
+            if target["S3UploadMode"] == "Continuous"
+        ]
 
-    job.change(to_end)
+    def _finish(self, ended: ClusterExit) -> None:
+        """Upload the outputs, also of a failed job, and write how it ended."""
+        for directory in self._directories:
+            for target in (entry["S3Output"] for entry in outputs_of(self._document)):
+                if target["S3UploadMode"] == "EndOfJob":
+                    upload_directory(
+                        self._aws,
+                        left_at(directory, target["LocalPath"]),
+                        target["S3Uri"],
+                        kms_key_id=self._kms_key_id,
+                    )
+        message = _exit_message(self._directories)
+
+        def to_end(document: Document) -> None:
+            if message:
+                document["ExitMessage"] = message
+            if document["ProcessingJobStatus"] == "Stopping":
+                end(document, "Stopped")
+            elif ended.failed is not None:
+                directory = self._directories[ended.failed]
+                code = ended.exits[ended.failed].code
+                end(document, "Failed", failure_reason(read_failure(directory), code))
+            elif ended.cause is Cause.STOPPED:
+                end(document, "Stopped")
+            elif ended.cause is Cause.TIMED_OUT:
+                end(document, "Stopped", "ClientError: The job reached its MaxRuntimeInSeconds.")
+            else:
+                end(document, "Completed")
+
+        self._job.change(to_end)
 
 
-def _exit_message(directory: Path) -> str:
-    path = small_file(directory, "/opt/ml/output/message")
-    if path is None:
-        return ""
-    with path.open("rb") as file:
-        content = file.read(LONGEST_MESSAGE)
+def _begin(document: Document) -> None:
+    document["ProcessingStartTime"] = datetime.now(UTC)
+
+
+def _exit_message(directories: Sequence[Path]) -> str:
+    content = b""
+    for directory in directories:
+        path = small_file(directory, "/opt/ml/output/message")
+        if path is not None:
+            with path.open("rb") as file:
+                content += file.read(LONGEST_MESSAGE)
+    content = content[:LONGEST_MESSAGE]
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -232,11 +222,6 @@ def _exit_message(directory: Path) -> str:
         if error.start >= LONGEST_MESSAGE - 3:
             return content[: error.start].decode()
         raise BadExitMessage("/opt/ml/output/message is not UTF-8") from None
-
-
-def _outputs(document: Document) -> list[dict[str, Any]]:
-    outputs: list[dict[str, Any]] = document.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    return outputs
 
 
 def _end(job: JobRecord, status: str, reason: str | None = None) -> None:

@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from sagestack.aws.store import Document
-from sagestack.engine.checkpoints import CheckpointSync, restore
+from sagestack.engine.checkpoints import restore
 from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
 from sagestack.engine.container import Container, OnLine
+from sagestack.engine.continuous import ContinuousUpload
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
+from sagestack.engine.inputs import Inputs
 from sagestack.engine.metrics import MetricCollector, MetricDefinition
 from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import JobLog, as_logged, container_command, role_variables
-from sagestack.sagemaker.training_job.inputs import Inputs
-from sagestack.sagemaker.training_job.layout import Host, hosts_of, lay_out
+from sagestack.sagemaker.training_job.inputs import input_channels
+from sagestack.sagemaker.training_job.layout import CHECKPOINTS, Host, hosts_of, lay_out
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-CHECKPOINTS = "/opt/ml/checkpoints"
 
 Advance = Callable[..., None]
 """Write a secondary status and its message."""
@@ -83,13 +84,14 @@ class Attempt:
             lay_out(directory, self._document, host, self._hosts)
         if self._document.get("InputDataConfig"):
             advance("Downloading", "Downloading input data")
-        self._inputs = Inputs(self._aws, self._document, self._hosts)
+        channels = input_channels(self._document, self._hosts)
+        self._inputs = Inputs(self._aws, channels, [host.name for host in self._hosts])
         stack.callback(self._inputs.close)
         if checkpoint := self._document.get("CheckpointConfig"):
             for directory in self._directories:
                 restore(self._aws, checkpoint["S3Uri"], checkpoint_directory(directory, checkpoint))
         return [
-            self._inputs.bring(host, directory)
+            self._inputs.bring(host.name, directory)
             for host, directory in zip(self._hosts, self._directories, strict=True)
         ]
 
@@ -128,7 +130,7 @@ class Attempt:
         if checkpoint := self._document.get("CheckpointConfig"):
             for directory in self._directories:
                 local = checkpoint_directory(directory, checkpoint)
-                syncs.append(CheckpointSync(self._aws, local, checkpoint["S3Uri"]))
+                syncs.append(ContinuousUpload(self._aws, local, checkpoint["S3Uri"]))
         try:
             yield
         finally:

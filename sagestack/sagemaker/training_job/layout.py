@@ -13,6 +13,7 @@ from typing import Any
 from sagestack.aws.store import Document
 
 DIRECTORIES = ("input/config", "input/data", "model", "output/data", "code", "checkpoints")
+CHECKPOINTS = "/opt/ml/checkpoints"
 ONE_GROUP = "homogeneousCluster"
 """The instance group of a job that has none."""
 
@@ -54,6 +55,9 @@ def lay_out(directory: Path, document: Document, host: Host, hosts: list[Host]) 
         },
         "resourceconfig": resource_config(host, hosts),
     }
+    if checkpoint := document.get("CheckpointConfig"):
+        # Source of its shape: aws/sagemaker-xgboost-container, which reads it.
+        files["checkpointconfig"] = {"LocalPath": CHECKPOINTS} | checkpoint
     for name, content in files.items():
         (directory / "input/config" / f"{name}.json").write_text(json.dumps(content))
 
