@@ -23,6 +23,7 @@ from sagestack.engine.warm import WarmWorker
 from sagestack.paths import environments_directory
 from tests.emulator.jobs import ACCOUNT, REGION, ProcessingJobs, TrainingJobs
 from tests.emulator.programs import Program
+from tests.emulator.tuning import TuningJobs
 from tests.waiting import wait_until
 
 SLOTS = 2
@@ -52,6 +53,7 @@ def instance(tmp_path: Path, aws: None) -> Iterator[Instance]:
     )
     yield instance
     # Before moto leaves: what still ran would ask the real AWS.
+    assert instance.coordinators.close(timeout=30), "tuning jobs outlived the test"
     assert instance.executor.close(timeout=30), "jobs outlived the test"
     instance.events.close(timeout=10)
     instance.servers.close()
@@ -71,6 +73,11 @@ def training(context: Context) -> TrainingJobs:
 @pytest.fixture
 def processing(context: Context) -> ProcessingJobs:
     return ProcessingJobs(context)
+
+
+@pytest.fixture
+def tuning(context: Context) -> TuningJobs:
+    return TuningJobs(context)
 
 
 @pytest.fixture(scope="session")
