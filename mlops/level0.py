@@ -170,10 +170,17 @@ def clean(runner: Runner, keep_stacks: bool) -> None:
         runner.steps.state.forget()
         return Outcome([f"{count} object versions deleted"])
 
+    def stop_serving(progress: Progress) -> Outcome:
+        # An endpoint writes what it has captured when it ends, into a bucket.
+        runner.steps.stacks.destroy(progress, ["serving"])
+        return Outcome(["endpoint, its configuration and model are gone"])
+
     def destroy(progress: Progress) -> Outcome:
         runner.steps.stacks.destroy(progress)
         return Outcome(["stacks destroyed; the CDK's own stack CDKToolkit stays"])
 
+    if not keep_stacks:
+        runner.do("stop serving", stop_serving)
     runner.do("empty buckets", empty)
     if not keep_stacks:
         runner.do("destroy", destroy)

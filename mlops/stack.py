@@ -70,11 +70,12 @@ class Stacks:
             raise JobFailed(f"stack {', '.join(names)}", reasons[0], tail=reasons[1:]) from error
         self._outputs.clear()
 
-    def destroy(self, progress: Progress) -> None:
-        """Every stack of this environment; the CDK's own bootstrap stack stays."""
+    def destroy(self, progress: Progress, concerns: Sequence[str] = ()) -> None:
+        """These stacks, or every one of this environment; the CDK's own stack stays."""
         if not self._assembly.exists():
             self.synthesise(progress)
-        self._cdk(["destroy", "--all", "--force", "--concurrency=4"], "destroy", progress)
+        names = [self._settings.stack_name(concern) for concern in concerns] or ["--all"]
+        self._cdk(["destroy", *names, "--force", "--concurrency=4"], "destroy", progress)
 
     def output(self, concern: str, key: str) -> str:
         """One output of a stack. NotYet when the stack is not there."""

@@ -34,9 +34,18 @@ def converted(kind: ResourceType, properties: Properties) -> Properties:
     members = _members(kind, kind.create)
     return {
         name: convert(members[name], value, f"#/{name}") if name in members else value
-        for name, value in copy.deepcopy(properties).items()
+        for name, value in respelled(kind, properties).items()
         if value is not None
     }
+
+
+def respelled(kind: ResourceType, value: Any) -> Any:
+    """A copy in which nested properties have the names of the operation's members."""
+    if isinstance(value, dict):
+        return {kind.spelling.get(name, name): respelled(kind, v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [respelled(kind, item) for item in value]
+    return value
 
 
 def request_for(kind: ResourceType, call: Call, properties: Properties) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class ResourceType:
     lower_case_name: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
     """What GetAtt answers beside the properties: a path in the answer of `read`."""
+    spelling: Mapping[str, str] = field(default_factory=dict)
+    """Nested properties that the operation calls by another name."""
     tagging: Tagging | None = None
     status: Status | None = None
 
@@ -198,8 +200,24 @@ JOB = ResourceType(
     tagging=JOB_TAGS,
 )
 
+SECURITY_CONFIGURATION = ResourceType(
+    "AWS::Glue::SecurityConfiguration",
+    GLUE,
+    create=Call("CreateSecurityConfiguration"),
+    read=Call("GetSecurityConfiguration"),
+    delete=Call("DeleteSecurityConfiguration"),
+    ref=("Name",),
+    names=("Name",),
+    longest_name=255,
+    spelling={"S3Encryptions": "S3Encryption"},
+)
+
 SUPPORTED_TYPES = {
-    kind.name: kind for kind in (MODEL, ENDPOINT_CONFIG, ENDPOINT, DATABASE, TABLE, PARTITION, JOB)
+    kind.name: kind
+    for kind in (
+        *(MODEL, ENDPOINT_CONFIG, ENDPOINT),
+        *(DATABASE, TABLE, PARTITION, JOB, SECURITY_CONFIGURATION),
+    )
 }
 
 
