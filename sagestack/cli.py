@@ -168,6 +168,20 @@ def logs(kind: str, name: str, port: int, follow: bool, region: str) -> None:
 
 
 @main.command()
+@click.argument("kind", type=click.Choice(["training-job"]))
+@click.argument("name")
+@port_option
+@click.option("--region", default="us-east-1", show_default=True, envvar="AWS_DEFAULT_REGION")
+def interrupt(kind: str, name: str, port: int, region: str) -> None:
+    """Take spot capacity away from a training job; it starts again from its checkpoints."""
+    try:
+        server_on(port).interrupt(name, region)
+    except ServerError as error:
+        raise click.ClickException(str(error)) from None
+    OUT.print(f"{kind} {name} has lost its capacity")
+
+
+@main.command()
 @port_option
 def doctor(port: int) -> None:
     """Say what is missing on this machine, and the fix. Exits with 1 when something is."""

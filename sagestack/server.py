@@ -81,6 +81,22 @@ class Server:
         except (OSError, ValueError, urllib.error.URLError):
             return None
 
+    def interrupt(self, name: str, region: str) -> None:
+        """Take spot capacity away from a training job. Raises ServerError."""
+        request = urllib.request.Request(
+            f"{self.endpoint_url}/_sagestack/interrupt",
+            data=json.dumps({"name": name, "region": region}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            urllib.request.urlopen(request, timeout=10).close()
+        except urllib.error.HTTPError as error:
+            raise ServerError(json.load(error)["message"]) from None
+        except OSError as error:
+            raise ServerError(
+                f"sagestack does not answer at {self.endpoint_url}: {error}"
+            ) from None
+
     def start(self, environment: Environment, settings: Mapping[str, str]) -> subprocess.Popen[Any]:
         """Begin the process. `settings` are variables of LocalStack's and sagestack's.
 

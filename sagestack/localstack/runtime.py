@@ -24,7 +24,7 @@ from sagestack.engine.container import probe_sandbox
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.iam import mend_policy_simulation
-from sagestack.localstack.status import serve_status
+from sagestack.localstack.routes import serve_routes
 from sagestack.paths import environments_directory
 from sagestack.services import recover
 
@@ -86,7 +86,7 @@ def sagestack_start() -> None:
 def sagestack_ready() -> None:
     """The other services answer: end what a dead server left running, serve again."""
     recover(instance())
-    serve_status(instance())
+    serve_routes(instance())
 
 
 @hooks.on_infra_shutdown()  # type: ignore[untyped-decorator]

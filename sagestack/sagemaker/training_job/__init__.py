@@ -92,6 +92,18 @@ def stop_training_job(request: Request, context: Context) -> Response:
     return {}
 
 
+def interrupt_training_job(name: str, context: Context) -> None:
+    """Take spot capacity away from a running job. Raises ValidationException for a job that
+    has none, or does not run."""
+    record = _existing({"TrainingJobName": name}, context)
+    if not record.document["EnableManagedSpotTraining"]:
+        raise ValidationException(f"Training job {name} does not run on spot capacity.")
+    running = record.document["SecondaryStatus"] == "Training"
+    if not running or not context.instance.executor.interrupt(record.arn):
+        status = record.document["SecondaryStatus"]
+        raise ValidationException(f"Training job {name} has no capacity to lose: it is {status}.")
+
+
 def recover(instance: Instance) -> None:
     """End the jobs that ran when the server died: nothing of them runs any more."""
     for record in instance.store.every(KIND, "InProgress", "Stopping"):
