@@ -83,28 +83,42 @@ def setting(name: str, hyperparameters: dict[str, Any]) -> str:
 
 
 def fetch_code(source: str) -> None:
-    """From S3 (an archive), or a directory in the container."""
+    """From an archive in S3, or an archive or a directory in the container: a job without a
+    network has its code in a channel."""
     CODE.mkdir(parents=True, exist_ok=True)
     if source.startswith("s3://"):
-        import boto3
-
-        bucket, _, key = source.removeprefix("s3://").partition("/")
         archive = OUTPUT / "sourcedir.tar.gz"
+        download(source, archive)
         try:
-            boto3.client("s3").download_file(bucket, key, str(archive))
-        except Exception as error:
-            raise UserError(f"the code could not be fetched from {source}: {error}") from error
-        try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(CODE, filter="data")
-        except (tarfile.TarError, EOFError) as error:
-            raise UserError(f"the code could not be unpacked from {source}: {error}") from error
+            unpack(archive, source)
         finally:
             archive.unlink(missing_ok=True)
     elif Path(source).is_dir():
         subprocess.run(["cp", "-R", f"{source}/.", str(CODE)], check=True)
+    elif Path(source).is_file():
+        unpack(Path(source), source)
     else:
-        raise UserError(f"sagemaker_submit_directory {source} is not an S3 URI or a directory")
+        raise UserError(
+            f"sagemaker_submit_directory {source} is not an S3 URI, nor a file or a directory"
+        )
+
+
+def download(source: str, path: Path) -> None:
+    import boto3
+
+    bucket, _, key = source.removeprefix("s3://").partition("/")
+    try:
+        boto3.client("s3").download_file(bucket, key, str(path))
+    except Exception as error:
+        raise UserError(f"the code could not be fetched from {source}: {error}") from error
+
+
+def unpack(archive: Path, source: str) -> None:
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(CODE, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"the code could not be unpacked from {source}: {error}") from error
 
 
 def install_requirements() -> bool:
@@ -155,6 +169,7 @@ def run_in_child(command: list[str]) -> int:
 def interpreter(program: str) -> list[str]:
     if program.endswith(".py"):
         return [sys.executable, program]
+    (CODE / program).chmod(0o755)  # an object in S3 has no mode
     return ["/bin/sh", "-c", f'./{shlex.quote(program)} "$@"', program]
 
 

@@ -33,7 +33,11 @@ class Jobs:
         session: Any = context.aws
         self.s3, self.logs = session.client("s3"), session.client("logs")
         if BUCKET not in {bucket["Name"] for bucket in self.s3.list_buckets()["Buckets"]}:
-            self.s3.create_bucket(Bucket=BUCKET)
+            region = context.caller.region
+            place = {} if region == REGION else {"LocationConstraint": region}
+            self.s3.create_bucket(
+                Bucket=BUCKET, **({"CreateBucketConfiguration": place} if place else {})
+            )
 
     def request(self, script: str, **members: Any) -> Members:
         """The Create request of a job that runs `script`, changed by `members`."""
