@@ -34,8 +34,8 @@ VOTING = ("multi:softmax", "binary:hinge")
 
 
 def complete(module: ModuleType | None) -> Any:
-    """The user's module with what it lacks, or the algorithm's handlers where there is none."""
-    if module is None:
+    """The user's module with what it lacks, or the algorithm's handlers where none is named."""
+    if module is None or not os.environ.get("SAGEMAKER_PROGRAM"):
         return SimpleNamespace(
             model_fn=load_models,
             transform_fn=answer,
@@ -98,7 +98,7 @@ def _load(path: Path) -> Any:
 
 
 def answer(models: list[Any], body: str | bytes, content_type: str, accept: str) -> Reply:
-    """The transform_fn of the algorithm. Raises nothing that a client is at fault for."""
+    """The transform_fn of the algorithm. What a client did wrong is an answer too."""
     if not body:
         return Reply(HTTPStatus.NO_CONTENT, b"", accept)
     if len(body) > int(os.environ.get("MAX_CONTENT_LENGTH", LARGEST_BODY)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,28 @@ from xgboost.callback import TrainingCallback
 CHECKPOINT = "xgboost-checkpoint"
 KEPT = 5
 """Checkpoints of the last rounds that are kept."""
-UNFINISHED = ".sagemaker-ignore"
+
+
+class InOrder(TrainingCallback):  # type: ignore[misc]
+    """Callbacks one after the other, all of them after each round. XGBoost itself calls them
+    in any order, and none after one that ends the training."""
+
+    def __init__(self, callbacks: list[Any]) -> None:
+        super().__init__()
+        self._callbacks = callbacks
+
+    def before_training(self, model: Any) -> Any:
+        for callback in self._callbacks:
+            model = callback.before_training(model)
+        return model
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, Any]) -> bool:
+        return any([each.after_iteration(model, epoch, evals_log) for each in self._callbacks])
+
+    def after_training(self, model: Any) -> Any:
+        for callback in self._callbacks:
+            model = callback.after_training(model)
+        return model
 
 
 class Report(TrainingCallback):  # type: ignore[misc]
@@ -73,8 +95,22 @@ def last_checkpoint(directory: Path | None) -> tuple[Path | None, int]:
     return directory / f"{CHECKPOINT}.{max(numbers)}", max(numbers) + 1
 
 
+def end_at_sigterm(path: Path) -> None:
+    """End well when the job is stopped, with what `save` has finished at `path`."""
+
+    def end(_signal: int, _frame: object) -> None:
+        _unfinished(path).unlink(missing_ok=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def save(model: Any, path: Path) -> None:
     """Whole or not at all: a reader never sees a part of it."""
-    unfinished = path.with_name(path.name + UNFINISHED)
+    unfinished = _unfinished(path)
     unfinished.write_bytes(model.save_raw(raw_format="ubj"))
     os.replace(unfinished, path)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sagemaker-ignore")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, without_stack
 
 LOG = logging.getLogger(__name__)
 Config = Mapping[str, str]
@@ -134,7 +134,8 @@ def _from_text(files: list[Path], kind: str, weighted: bool) -> Any:
             with warnings.catch_warnings(action="ignore"):
                 return xgboost.DMatrix(f"{folder}?{options}")
         except Exception as error:
-            raise UserError(f"Failed to load {kind} data with exception:\n{error}") from error
+            said = without_stack(error)
+            raise UserError(f"Failed to load {kind} data with exception:\n{said}") from error
 
 
 def _from_parquet(files: list[Path]) -> Any:

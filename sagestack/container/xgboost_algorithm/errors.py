@@ -24,3 +24,8 @@ def failure_text(error: BaseException) -> str:
     """The last line of what AWS's container leaves in /opt/ml/output/failure; the lines
     before it are the traceback."""
     return f"sagemaker_algorithm_toolkit.exceptions.{type(error).__name__}: {error}"
+
+
+def without_stack(error: Exception) -> str:
+    """What XGBoost says, without the addresses in its library: a failure reason is short."""
+    return str(error).split("\nStack trace:", 1)[0]

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
 import sys
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import channels, hyperparameters
-from .callbacks import Report, SaveCheckpoint, SaveModel, last_checkpoint, save
-from .errors import AlgorithmError, ToolkitError, UserError, failure_text
+from .callbacks import (
+    InOrder,
+    Report,
+    SaveCheckpoint,
+    SaveModel,
+    end_at_sigterm,
+    last_checkpoint,
+    save,
+)
+from .errors import AlgorithmError, ToolkitError, UserError, failure_text, without_stack
 from .hosts import NoData, Place, together
 from .metrics import MAXIMIZED, custom_metric, split
 
@@ -123,14 +129,17 @@ def boost(base: Path, values: dict[str, Any], matrix: Any, validation: Any, plac
             num_boost_round=rounds - done,
             evals=watched,
             custom_metric=custom_metric(added, values.get("objective", "")),
-            callbacks=_callbacks(base, values, metrics, validation is not None, done, place),
+            callbacks=[
+                InOrder(_callbacks(base, values, metrics, validation is not None, done, place))
+            ],
             xgb_model=checkpoint,
             verbose_eval=False,
         )
     except Exception as error:
-        if any(text in str(error) for text in USER_FAULTS):
-            raise UserError(str(error)) from error
-        raise AlgorithmError(f"XGB train call failed with exception:\n {error}") from error
+        said = without_stack(error)
+        if any(text in said for text in USER_FAULTS):
+            raise UserError(said) from error
+        raise AlgorithmError(f"XGB train call failed with exception:\n {said}") from error
 
 
 def _metrics(values: dict[str, Any]) -> list[str]:
@@ -161,7 +170,7 @@ def _callbacks(
         if directory := checkpoints(base):
             callbacks.append(SaveCheckpoint(directory, done))
     if save_on_stop:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        end_at_sigterm(base / "model" / MODEL)
         if place.master:
             callbacks.append(SaveModel(base / "model" / MODEL))
     rounds = values.pop("early_stopping_rounds", None)
