@@ -1,0 +1,39 @@
+"""Runs one program in a sandbox and says how it went: for tests as another user.
+
+stdin: {"directory", "script", "settings", "stop_at": a line to stop the program at, "grace"}
+stdout: {"sandbox": whether there is one, "code", "cause", "lines", "fault"}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+from sagestack.engine.container import SandboxError, probe_sandbox
+from tests.emulator.programs import Program
+from tests.waiting import wait_until
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    program = Program(Path(order["directory"]) / "job" / "ml", order["script"])
+    if line := order.get("stop_at"):
+        threading.Thread(target=stop, args=(program, line)).start()
+    answer: dict[str, object] = {"sandbox": probe_sandbox()}
+    try:
+        ended = program.run(grace=order.get("grace", 30), **order.get("settings", {}))
+        answer |= {"code": ended.code, "cause": ended.cause.value, "fault": ""}
+    except SandboxError as error:
+        answer["fault"] = str(error)
+    print(json.dumps(answer | {"lines": program.lines}))
+
+
+def stop(program: Program, line: str) -> None:
+    wait_until(lambda: line in program.lines)
+    program.control.stop()
+
+
+if __name__ == "__main__":
+    main()
