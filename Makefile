@@ -80,6 +80,6 @@ COMPILE := $(UV) pip compile --quiet --python-version 3.13 --universal --generat
 lock: $(UV)
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.lock
 	$(COMPILE) sagestack/images/localstack/requirements.in -o sagestack/images/localstack/requirements.lock
-	for image in sklearn glue-shell tuner; do $(COMPILE) -c requirements/dev.lock \
+	for image in sklearn xgboost glue-shell tuner; do $(COMPILE) -c requirements/dev.lock \
 	  sagestack/images/$$image/requirements.in -o sagestack/images/$$image/requirements.lock; done
 	$(UV) --version | awk '{print "uv==" $$2}' | $(COMPILE) - -o requirements/tools.lock
