@@ -38,6 +38,12 @@ PROCESSING_JOB = JobKind(
     "ProcessingJobStatus",
     "SageMaker Processing Job State Change",
 )
+TRANSFORM_JOB = JobKind(
+    "transform-job",
+    "TransformJobName",
+    "TransformJobStatus",
+    "SageMaker Transform Job State Change",
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from sagestack.engine.container import Container, Process, start
 from sagestack.engine.images import Environment
-from sagestack.serving.transport import NotReached, Reply, Transport, free_port
+from sagestack.serving.transport import Body, NotReached, Reply, Transport, free_port
 
 LOG = logging.getLogger(__name__)
 STARTUP_SECONDS = 240.0
@@ -106,16 +106,18 @@ class ModelServer:
         self._launch()
         threading.Thread(target=self._keep, name=f"server-{self._name}", daemon=True).start()
 
-    def invoke(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
+    def invoke(self, body: Body, headers: Mapping[str, str], seconds: float) -> Reply:
         """Raises NotReached, TimedOut, Dropped."""
-        transport = self._transport
-        if transport is None or not self._ready:
-            raise NotReached(f"{self.id} is not ready")
+        transport = self._reachable()
         self.outstanding += 1
         try:
             return transport.invoke(body, headers, seconds)
         finally:
             self.outstanding -= 1
+
+    def execution_parameters(self) -> Reply:
+        """Raises NotReached, TimedOut, Dropped."""
+        return self._reachable().execution_parameters()
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End the server and take its directory away. Calls being answered have `grace`
@@ -131,6 +133,12 @@ class ModelServer:
         if self._log is not None:
             self._log.close()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _reachable(self) -> Transport:
+        transport = self._transport
+        if transport is None or not self._ready:
+            raise NotReached(f"{self.id} is not ready")
+        return transport
 
     def _launch(self) -> None:
         """One process, from its start to its first answered ping."""

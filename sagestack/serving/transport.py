@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ from urllib3.util import Timeout
 CONNECT_SECONDS = 5.0
 PING_SECONDS = 2.0
 """Source: contract, section 3.1."""
+PARAMETERS_SECONDS = 60.0
 KEPT_CONNECTIONS = 64
+
+Body = bytes | Iterable[bytes]
 
 
 class NotReached(Exception):
@@ -75,18 +78,38 @@ class Transport:
             return False
         return reply.status == 200
 
-    def invoke(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
-        """Raises NotReached, TimedOut, Dropped."""
+    def invoke(self, body: Body, headers: Mapping[str, str], seconds: float) -> Reply:
+        """A body that comes in parts is sent in HTTP's chunked encoding. Raises NotReached,
+        TimedOut, Dropped."""
+        return self._ask("POST", "/invocations", body, headers, seconds)
+
+    def execution_parameters(self) -> Reply:
+        """How the container wants to be sent the requests of a transform job, if it says so.
+        Raises NotReached, TimedOut, Dropped."""
+        return self._ask("GET", "/execution-parameters", None, {}, PARAMETERS_SECONDS)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        headers: Mapping[str, str],
+        seconds: float,
+    ) -> Reply:
         timeout = Timeout(connect=CONNECT_SECONDS, read=seconds)
         try:
             reply = self._pool.urlopen(
-                "POST",
-                "/invocations",
+                method,
+                path,
                 body=body,
                 headers=headers,
                 timeout=timeout,
                 retries=False,
                 redirect=False,
+                chunked=not isinstance(body, bytes | None),
             )
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise NotReached(str(error)) from error
@@ -95,9 +118,6 @@ class Transport:
         except HTTPError as error:
             raise Dropped(str(error)) from error
         return Reply(reply.status, reply.data, reply.headers)
-
-    def close(self) -> None:
-        self._pool.close()
 
 
 class _UnixConnection(HTTPConnection):

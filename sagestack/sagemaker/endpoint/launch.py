@@ -5,22 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from sagestack.engine.container import INIT
-from sagestack.engine.images import Environment, ImageBuildError, UnknownImage
+from sagestack.engine.images import ImageBuildError, UnknownImage
 from sagestack.engine.logs import LogWriter
-from sagestack.engine.programs import ProgramMissing, image_program
+from sagestack.engine.programs import ProgramMissing
 from sagestack.sagemaker.endpoint.plan import Plan
 from sagestack.sagemaker.endpoint.record import EndpointRecord
-from sagestack.serving.artifact import (
-    ArtifactMissing,
-    fetch,
-    lay_out,
-    model_uri,
-    submit_variables,
-)
+from sagestack.sagemaker.model_container import IsolationUnsupported, server_plan
+from sagestack.serving.artifact import ArtifactMissing
 from sagestack.serving.capture import Capture
 from sagestack.serving.fleet import Fleet, in_parallel
 from sagestack.serving.route import Gate, Route, Variant
@@ -93,55 +86,24 @@ def scale_out(fleet: Fleet, variant: dict[str, Any]) -> None:
 
 def _prepare(endpoint: EndpointRecord, plan: Plan, variant: dict[str, Any]) -> ServerPlan:
     """Build the image, bring the model's files. Raises DeploymentFailed."""
-    container, context = variant["Container"], endpoint.context
-    kept = endpoint.directory / plan["Id"] / variant["VariantName"] / "kept"
-    environment = _environment(endpoint, variant)
+    name = variant["VariantName"]
     try:
-        fetch(context.aws, container, kept)
-    except ArtifactMissing as error:
-        raise DeploymentFailed(str(error)) from None
-    try:
-        command = image_program(environment, "serve")
-    except ProgramMissing as error:
-        raise DeploymentFailed(str(error)) from None
-    if variant["Isolated"] and Path(command[-1]).parent != INIT.parent:
-        raise DeploymentFailed(
-            "sagestack does not support EnableNetworkIsolation with an image that has a serve "
-            f"program of its own (production variant {variant['VariantName']})."
+        return server_plan(
+            endpoint.context,
+            variant["Container"],
+            endpoint.directory / plan["Id"] / name / "kept",
+            role_arn=variant["RoleArn"],
+            isolated=variant["Isolated"],
+            startup_seconds=float(variant["StartupSeconds"]),
         )
-    return ServerPlan(
-        environment=environment,
-        command=command,
-        variables={
-            **_role_variables(endpoint, variant),
-            **container.get("Environment", {}),
-            **submit_variables(kept),
-        },
-        lay_out=partial(lay_out, kept, model_uri(container)),
-        startup_seconds=float(variant["StartupSeconds"]),
-        isolate_network=variant["Isolated"],
-        host_names=(container["ContainerHostname"],) if "ContainerHostname" in container else (),
-    )
-
-
-def _role_variables(endpoint: EndpointRecord, variant: dict[str, Any]) -> dict[str, str]:
-    """The role's credentials; none where the network is isolated, as no service can be
-    reached. Source: EnableNetworkIsolation."""
-    aws = endpoint.context.aws
-    role: str | None = variant["RoleArn"]
-    if role is None or variant["Isolated"]:
-        return {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
-    return aws.role_environment(role, "SageMaker")
-
-
-def _environment(endpoint: EndpointRecord, variant: dict[str, Any]) -> Environment:
-    images = endpoint.context.instance.images
-    try:
-        return images.environment(images.find(variant["Container"]["Image"]))
+    except (ArtifactMissing, ProgramMissing) as error:
+        raise DeploymentFailed(str(error)) from None
+    except IsolationUnsupported as error:
+        raise DeploymentFailed(f"{error} (production variant {name}).") from None
     except (UnknownImage, ImageBuildError) as error:
         raise DeploymentFailed(
             "Please make sure all images included in the model for the production variant "
-            f"{variant['VariantName']} exist, and that the execution role used to create the model "
+            f"{name} exist, and that the execution role used to create the model "
             f"has permissions to access them. {error}"
         ) from None
 
