@@ -112,12 +112,19 @@ class ChangeSetModelExecutor(ResourceExecutor):
         done = {n: r for n, r in self.resources.items() if r.get("ResourceStatus") not in FAILED}
         stack.resolved_resources = {**self.resources, **stack.resolved_resources, **done}
         new = {n: r for n, r in change_set.template["Resources"].items() if n in done}
+        everything = _resources(change_set.processed_template)
+        # Outputs may be of what is not there: those of before hold.
+        outputs = (stack.template or {}).get("Outputs", {})
         self._take_template(
-            {**change_set.template, "Resources": _resources(stack.template) | new},
+            {
+                **change_set.template,
+                "Resources": _resources(stack.template) | new,
+                "Outputs": outputs,
+            },
             {
                 **change_set.processed_template,
-                "Resources": _resources(stack.processed_template)
-                | _resources(change_set.processed_template),
+                "Resources": _resources(stack.processed_template) | everything,
+                "Outputs": outputs,
             },
         )
 

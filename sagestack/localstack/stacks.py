@@ -10,10 +10,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
+from localstack.aws.api.cloudformation import StackStatus
 from localstack.services.cloudformation.engine.v2 import change_set_model_executor as engine
+from localstack.services.cloudformation.engine.validations import ValidationError
 from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
 from localstack.services.cloudformation.v2 import provider as service
-from localstack.services.cloudformation.v2.entities import ChangeSet
+from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.cloudformation.registry import is_ours
 from sagestack.localstack.cloudformation import RefusingProvider
@@ -34,6 +36,26 @@ def plug_in() -> None:
 
     ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_or_refuse)
     service.ChangeSetModelExecutor = _executor
+    _keep_status_of_stacks()
+
+
+def _keep_status_of_stacks() -> None:
+    """A change set leaves the status of a stack alone, and a stack that was rolled back from
+    its creation can only be deleted. LocalStack lets both happen."""
+    set_status = Stack.set_stack_status
+
+    def set_stack_status(stack: Stack, status: StackStatus, reason: str | None = None) -> None:
+        begins_update = status in (StackStatus.REVIEW_IN_PROGRESS, StackStatus.UPDATE_IN_PROGRESS)
+        if begins_update and _is_ours(stack.processed_template):
+            if stack.status == StackStatus.ROLLBACK_COMPLETE:
+                raise ValidationError(
+                    f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+                )
+            if status == StackStatus.REVIEW_IN_PROGRESS:
+                return
+        set_status(stack, status, reason)
+
+    Stack.set_stack_status = set_stack_status
 
 
 def remember_request(request: Any) -> None:
@@ -55,9 +77,13 @@ def _executor(change_set: ChangeSet) -> engine.ChangeSetModelExecutor:
 def _has_ours(change_set: ChangeSet) -> bool:
     stack = change_set.stack
     templates = (change_set.processed_template, change_set.template, stack.processed_template)
+    return any(map(_is_ours, templates))
+
+
+def _is_ours(template: dict[str, Any] | None) -> bool:
+    """Whether a template holds a resource of our services."""
     return any(
         is_ours(str(resource.get("Type", "")))
-        for template in templates
         for resource in (template or {}).get("Resources", {}).values()
         if isinstance(resource, dict)
     )

@@ -254,17 +254,36 @@ def test_what_is_to_be_retained_survives_a_rollback(stack: Stack, cloud: Cloud) 
     cloud.sagemaker.delete_model(ModelName="kept")
 
 
+def test_a_stack_that_was_rolled_back_can_only_be_deleted(stack: Stack) -> None:
+    stack.create({"Failing": unsupported()})
+    for update in (stack.update, lambda resources: stack.change_set(resources, "UPDATE")):
+        with pytest.raises(ClientError, match="in ROLLBACK_COMPLETE state and can not be updated"):
+            update({"Model": model()})
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_a_change_set_leaves_the_status_of_its_stack_alone(stack: Stack) -> None:
+    stack.create({"Model": model()})
+    stack.update({"Model": model(), "Failing": unsupported()})
+    stack.change_set({"Model": model("two.tar.gz")}, "UPDATE")
+    assert stack.settled() == "UPDATE_ROLLBACK_COMPLETE"
+
+
 # Not rolled back
 
 
 def test_without_rollback_the_next_update_does_the_rest(stack: Stack, cloud: Cloud) -> None:
+    # The output is of a resource whose turn never comes.
+    template = outputs(Database={"Ref": "Database"})
     failing = {"Model": model(), "Failing": unsupported("Model")}
-    status = stack.deploy(failing, "CREATE", disable_rollback=True)
+    later = {"Database": {**database(), "DependsOn": "Failing"}}
+    status = stack.deploy({**failing, **later}, "CREATE", disable_rollback=True, template=template)
     assert status == "CREATE_FAILED"
     kept = cloud.models()
     assert len(kept) == 1
     mended = {"Model": model(), "Database": database()}
-    assert stack.deploy(mended, "UPDATE") == "UPDATE_COMPLETE"
+    assert stack.deploy(mended, "UPDATE", template=template) == "UPDATE_COMPLETE"
+    assert list(stack.outputs().values()) == list(cloud.databases())
     assert (cloud.models(), len(cloud.databases())) == (kept, 1)
 
 
