@@ -12,7 +12,7 @@ EPOCHS = """
     import time
     for epoch in range(1, 101):
         print("score=%s" % (float(h["quality"]) * epoch), flush=True)
-        time.sleep(0.03)
+        time.sleep(float(h.get("pause", "0.03")))
 """
 SEQUENTIAL = {"MaxNumberOfTrainingJobs": 5, "MaxParallelTrainingJobs": 1}
 
@@ -95,15 +95,21 @@ def test_hyperband_ends_each_trial_by_its_last_resource(tuning: TuningJobs) -> N
     assert value_of(job["BestTrainingJob"]) >= 9
 
 
-def test_hyperband_tells_the_most_epochs_from_the_hyperparameters(tuning: TuningJobs) -> None:
+@pytest.mark.parametrize(
+    ("static", "status"),
+    [({"num_epochs": '"3"'}, "Stopped"), ({"epochs": "100", "pause": "0"}, "Completed")],
+)
+def test_hyperband_tells_the_most_epochs_from_the_hyperparameters(
+    tuning: TuningJobs, static: dict[str, str], status: str
+) -> None:
     job = tuning.run(
         EPOCHS,
         strategy="Hyperband",
-        definition={"static": {"num_epochs": '"3"'}},
+        definition={"static": static},
         ranges=floats(quality=("1", "2")),
         limits={"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
     )
-    assert job["TrainingJobStatusCounters"]["Stopped"] == 1
+    assert job["TrainingJobStatusCounters"][status] == 1
 
 
 def test_several_definitions_take_turns_with_their_own_ranges(tuning: TuningJobs) -> None:

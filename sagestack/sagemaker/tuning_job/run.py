@@ -198,15 +198,18 @@ class _Tuning:
         if self._verdict is not None or trial.told_to_stop or not math.isfinite(value):
             return
         trial.step += 1
+        if self._is_beyond_its_share(trial):
+            return self._stop(trial)
         number = trial.suggestion.trial
         trial.pruned = self._search.report(trial.study, number, trial.step, value)
-        if trial.pruned or self._has_had_its_share(trial):
+        if trial.pruned:
             self._stop(trial)
 
-    def _has_had_its_share(self, trial: _Trial) -> bool:
+    def _is_beyond_its_share(self, trial: _Trial) -> bool:
+        """One that has just as many epochs as it may use is left to save its model."""
         if self._config["Strategy"] != "Hyperband":
             return False
-        return trial.step >= Hyperband.of(self._config, trial.definition).most
+        return trial.step > Hyperband.of(self._config, trial.definition).most
 
     def _on_end(self, trial: _Trial) -> None:
         del self._trials[trial.name]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sagestack.aws.errors import ResourceNotFound, ValidationException
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document, Record
+from sagestack.aws.store import Record
 from sagestack.context import Context
 from sagestack.sagemaker.tuning_job.definition import Definition, definitions_of
 from sagestack.sagemaker.tuning_job.record import key_of, not_found
@@ -19,6 +19,8 @@ from sagestack.sagemaker.tuning_job.trials import Summary, objective_of, trials_
 
 MOST_CHANGES = 10
 """Of values that are static now and were not, or were others."""
+CODE_CHANNELS = ("code", "sm_drivers")
+"""Where the SDK v3 sends programs, under another key each time: no data."""
 ENDED = ("Completed", "Stopped", "Failed")
 STRATEGIES = ("Bayesian", "Random")
 
@@ -153,9 +155,12 @@ def _changes(ours: Definition, theirs: Definition) -> int:
 
 
 def _check_identical(ours: Definition, theirs: Definition, parent: str) -> None:
-    def data(definition: Definition) -> list[Any]:
-        given: Document = definition.given
-        return [channel["DataSource"] for channel in given.get("InputDataConfig", ())]
+    def data(definition: Definition) -> dict[str, Any]:
+        return {
+            channel["ChannelName"]: channel["DataSource"]
+            for channel in definition.given.get("InputDataConfig", ())
+            if channel["ChannelName"] not in CODE_CHANNELS
+        }
 
     def image(definition: Definition) -> Any:
         return definition.given["AlgorithmSpecification"].get("TrainingImage")
