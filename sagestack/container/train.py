@@ -22,6 +22,8 @@ BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 CONFIG = BASE / "input" / "config"
 CODE = BASE / "code"
 OUTPUT = BASE / "output"
+BROUGHT = BASE / "input" / "sourcedir.tar.gz"
+"""Where the platform puts the code it has fetched."""
 # Hyperparameters that are for the image and not for the script.
 RESERVED = {
     "sagemaker_program",
@@ -83,41 +85,37 @@ def setting(name: str, hyperparameters: dict[str, Any]) -> str:
 
 
 def fetch_code(source: str) -> None:
-    """From an archive in S3, or an archive or a directory in the container: a job without a
-    network has its code in a channel."""
+    """From S3, where the platform has not brought it already, or from a directory or an
+    archive in the container."""
     CODE.mkdir(parents=True, exist_ok=True)
-    if source.startswith("s3://"):
+    if BROUGHT.is_file():
+        unpack(BROUGHT, source)
+    elif source.startswith("s3://"):
+        import boto3
+
+        bucket, _, key = source.removeprefix("s3://").partition("/")
         archive = OUTPUT / "sourcedir.tar.gz"
-        download(source, archive)
         try:
-            unpack(archive, source)
-        finally:
-            archive.unlink(missing_ok=True)
+            boto3.client("s3").download_file(bucket, key, str(archive))
+        except Exception as error:
+            raise UserError(f"the code could not be fetched from {source}: {error}") from error
+        unpack(archive, source)
+        archive.unlink()
     elif Path(source).is_dir():
         subprocess.run(["cp", "-R", f"{source}/.", str(CODE)], check=True)
     elif Path(source).is_file():
         unpack(Path(source), source)
     else:
         raise UserError(
-            f"sagemaker_submit_directory {source} is not an S3 URI, nor a file or a directory"
+            f"sagemaker_submit_directory {source} is not an S3 URI, a directory or an archive"
         )
-
-
-def download(source: str, path: Path) -> None:
-    import boto3
-
-    bucket, _, key = source.removeprefix("s3://").partition("/")
-    try:
-        boto3.client("s3").download_file(bucket, key, str(path))
-    except Exception as error:
-        raise UserError(f"the code could not be fetched from {source}: {error}") from error
 
 
 def unpack(archive: Path, source: str) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(CODE, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError) as error:
         raise UserError(f"the code could not be unpacked from {source}: {error}") from error
 
 

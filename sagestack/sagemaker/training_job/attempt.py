@@ -21,12 +21,14 @@ from sagestack.engine.continuous import ContinuousUpload
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.inputs import Inputs
+from sagestack.engine.instance_types import GIB, limits_of
 from sagestack.engine.metrics import MetricCollector, MetricDefinition
 from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import JobLog, as_logged, container_command, role_variables
 from sagestack.sagemaker.training_job.inputs import input_channels
 from sagestack.sagemaker.training_job.layout import CHECKPOINTS, Host, hosts_of, lay_out
+from sagestack.sagemaker.training_job.script_mode import bring_code
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
@@ -76,12 +78,14 @@ class Attempt:
                 on_lines,
                 max_seconds=max_seconds,
                 grace=self._job.context.instance.stop_seconds,
+                volume=volume_size(self._document) * GIB,
             )
             return Ended(cluster, self._directories, self._inputs.error())
 
     def _prepare(self, stack: ExitStack, advance: Advance) -> list[tuple[Mount, ...]]:
         for host, directory in zip(self._hosts, self._directories, strict=True):
             lay_out(directory, self._document, host, self._hosts)
+            bring_code(self._aws, self._document, directory)
         if self._document.get("InputDataConfig"):
             advance("Downloading", "Downloading input data")
         channels = input_channels(self._document, self._hosts)
@@ -120,6 +124,7 @@ class Attempt:
             addresses=self._addresses,
             threads=instance.executor.thread_share(),
             mounts=mounts,
+            limits=limits_of(host.instance_type),
             isolate_network=isolated,
         )
 
