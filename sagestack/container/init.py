@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -161,7 +162,7 @@ def start_program(plan: Plan, execute: Callable[[Plan], NoReturn]) -> int:
     program = os.fork()
     if program == 0:
         os.close(ready)
-        prepare()
+        prepare(plan)
         os.close(go)
         execute(plan)
     os.close(go)
@@ -170,8 +171,9 @@ def start_program(plan: Plan, execute: Callable[[Plan], NoReturn]) -> int:
     return program
 
 
-def prepare() -> None:
-    """What the program inherits: a session of its own, no stdin, no way to more rights."""
+def prepare(plan: Plan) -> None:
+    """What the program inherits: a session of its own, no stdin, no way to more rights, and
+    the limits of its instance type."""
     os.setsid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     null = os.open("/dev/null", os.O_RDONLY)
@@ -181,6 +183,17 @@ def prepare() -> None:
     for signal_number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(signal_number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    limit(plan["cores"], plan["memory"])
+
+
+def limit(cores: int, memory: int) -> None:
+    """No more cores and no more private memory than so many; 0 is as many as there are."""
+    there = sorted(os.sched_getaffinity(0))
+    if 0 < cores < len(there):
+        first = int.from_bytes(os.urandom(2)) % len(there)  # jobs do not all take the same
+        os.sched_setaffinity(0, {there[(first + i) % len(there)] for i in range(cores)})
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def execute_command(plan: Plan) -> NoReturn:

@@ -16,9 +16,10 @@ from functools import partial
 
 from sagestack.engine.container import Cause, Container, Exit, OnLine, run
 from sagestack.engine.executor import Control
+from sagestack.engine.volume import VolumeWatch
 
 FAILED_GRACE_SECONDS = 5.0
-"""What the other hosts get between SIGTERM and SIGKILL when one has failed."""
+"""What hosts get between SIGTERM and SIGKILL when another has failed or a volume is full."""
 
 # Each job takes a block of 127.64.0.0/10. Two servers on a machine begin at different ones.
 _blocks = itertools.count(os.getpid())
@@ -37,10 +38,12 @@ def host_addresses(names: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ClusterExit:
-    """How the hosts ended. `failed` is the index of the one whose failure ended the job."""
+    """How the hosts ended. `failed` is the index of the one whose failure ended the job,
+    `full` says that a host had filled its volume."""
 
     exits: tuple[Exit, ...]
     failed: int | None
+    full: bool
 
     @property
     def cause(self) -> Cause:
@@ -58,19 +61,26 @@ def run_cluster(
     *,
     max_seconds: float | None,
     grace: float,
+    volume: int,
 ) -> ClusterExit:
-    """Run every container to its end, a stop asked for by `control`, or `max_seconds`.
+    """Run every container to its end, a stop asked for by `control`, `max_seconds`, or until
+    a host has filled its volume of so many bytes.
 
     Raises SandboxError.
     """
     group = _Group(control, grace)
+    watches = [VolumeWatch(each.directory, volume, group.fill) for each in containers]
     work: Callable[[int], Exit] = partial(
         group.run, containers=containers, on_lines=on_lines, max_seconds=max_seconds
     )
     numbers = range(len(containers))
-    with ThreadPoolExecutor(len(containers), thread_name_prefix="host") as pool:
-        exits = tuple(pool.map(work, numbers))
-    return ClusterExit(exits, group.failed)
+    try:
+        with ThreadPoolExecutor(len(containers), thread_name_prefix="host") as pool:
+            exits = tuple(pool.map(work, numbers))
+    finally:
+        for watch in watches:
+            watch.close()
+    return ClusterExit(exits, group.failed, group.full)
 
 
 class _Group:
@@ -82,6 +92,7 @@ class _Group:
         self._grace = grace
         self._lock = threading.Lock()
         self.failed: int | None = None
+        self.full = False
         control.on_stop(self._control.stop)
         control.on_interrupt(self._control.stop)
 
@@ -98,7 +109,7 @@ class _Group:
                 self._control,
                 on_lines[number],
                 max_seconds=max_seconds,
-                grace=lambda: self._grace if self.failed is None else FAILED_GRACE_SECONDS,
+                grace=self._grace_now,
             )
         except BaseException:
             self._fail(number)
@@ -106,6 +117,15 @@ class _Group:
         if ended.cause is Cause.EXITED and ended.code != 0:
             self._fail(number)
         return ended
+
+    def fill(self) -> None:
+        """A host has no room left: end them all."""
+        self.full = True
+        self._control.stop()
+
+    def _grace_now(self) -> float:
+        hopeless = self.full or self.failed is not None
+        return min(self._grace, FAILED_GRACE_SECONDS) if hopeless else self._grace
 
     def _fail(self, number: int) -> None:
         with self._lock:

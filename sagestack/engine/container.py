@@ -24,6 +24,7 @@ from sagestack.engine.child import Child, spawn
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.images import Environment
+from sagestack.engine.instance_types import Limits
 from sagestack.engine.programs import FOLDER
 from sagestack.engine.warm import can_be_forked
 
@@ -63,6 +64,8 @@ class Container:
     """Whether /opt/ml/model can't be written, as for an endpoint."""
     threads: int = 0
     """How many threads numerical libraries may use; 0 leaves it to them."""
+    limits: Limits = field(default_factory=Limits)
+    """What an instance of the job's type would have."""
     isolate_network: bool = False
     """Whether the program has no network but a loopback of its own."""
     mounts: tuple[Mount, ...] = ()
@@ -208,6 +211,8 @@ def _plan(container: Container) -> dict[str, object]:
         "host_names": list(container.host_names),
         "addresses": dict(container.addresses),
         "threads": container.threads,
+        "cores": container.limits.cores,
+        "memory": container.limits.memory,
         "mounts": [{"path": mount.path, "socket": mount.socket} for mount in container.mounts],
         "read_only_model": container.read_only_model,
         "isolate_network": container.isolate_network,

@@ -75,3 +75,10 @@ def role_variables(aws: AwsSession, role_arn: str, *, isolated: bool) -> dict[st
 def failure_reason(text: str, code: int) -> str:
     """`AlgorithmError: <text>, exit code: n`, with an empty text where there is none."""
     return f"AlgorithmError: {text}, exit code: {code}"
+
+
+def volume_full(gigabytes: int) -> str:
+    return (
+        f"ClientError: The job has filled its volume of {gigabytes} GB. Please raise "
+        "VolumeSizeInGB, or write less to /opt/ml and /tmp."
+    )

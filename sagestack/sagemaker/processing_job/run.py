@@ -22,6 +22,7 @@ from sagestack.engine.fast_file import Mount
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError
 from sagestack.engine.inputs import Inputs
+from sagestack.engine.instance_types import GIB, limits_of
 from sagestack.engine.workspace import LeadsOut, Workspace, inside, left_at
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import (
@@ -31,6 +32,7 @@ from sagestack.sagemaker.job_run import (
     read_failure,
     role_variables,
     small_file,
+    volume_full,
 )
 from sagestack.sagemaker.processing_job.layout import (
     hosts_of,
@@ -93,6 +95,7 @@ class _ProcessingRun:
         self._hosts = hosts_of(self._document)
         self._addresses = host_addresses(self._hosts)
         self._directories = [workspace.host(host) for host in self._hosts]
+        self._cluster = self._document["ProcessingResources"]["ClusterConfig"]
         self._kms_key_id = self._document.get("ProcessingOutputConfig", {}).get("KmsKeyId")
 
     def carry_out(self, control: Control) -> None:
@@ -129,6 +132,7 @@ class _ProcessingRun:
             [log.write for log in logs],
             max_seconds=self._document["StoppingCondition"]["MaxRuntimeInSeconds"],
             grace=self._job.context.instance.stop_seconds,
+            volume=self._cluster["VolumeSizeInGB"] * GIB,
         )
 
     def _container(self, host: str, directory: Path, mounts: tuple[Mount, ...]) -> Container:
@@ -155,6 +159,7 @@ class _ProcessingRun:
             addresses=self._addresses,
             threads=instance.executor.thread_share(),
             mounts=mounts,
+            limits=limits_of(self._cluster["InstanceType"]),
             isolate_network=isolated,
         )
 
@@ -189,6 +194,8 @@ class _ProcessingRun:
                 document["ExitMessage"] = message
             if document["ProcessingJobStatus"] == "Stopping":
                 end(document, "Stopped")
+            elif ended.full:
+                end(document, "Failed", volume_full(self._cluster["VolumeSizeInGB"]))
             elif ended.failed is not None:
                 directory = self._directories[ended.failed]
                 code = ended.exits[ended.failed].code

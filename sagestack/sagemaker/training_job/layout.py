@@ -44,6 +44,12 @@ def hosts_of(document: Document) -> list[Host]:
     return [Host(f"algo-{number}", *kind) for number, kind in enumerate(kinds, 1)]
 
 
+def volume_size(document: Document) -> int:
+    """Of each host, in GB. Source of the default: the SDKs."""
+    size: int = document["ResourceConfig"].get("VolumeSizeInGB", 30)
+    return size
+
+
 def lay_out(directory: Path, document: Document, host: Host, hosts: list[Host]) -> None:
     for name in DIRECTORIES:
         (directory / name).mkdir(parents=True, exist_ok=True)

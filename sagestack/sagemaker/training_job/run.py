@@ -21,8 +21,9 @@ from sagestack.engine.images import ImageBuildError
 from sagestack.engine.metrics import MetricCollector
 from sagestack.engine.workspace import LeadsOut, Workspace
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import failure_reason, read_failure
+from sagestack.sagemaker.job_run import failure_reason, read_failure, volume_full
 from sagestack.sagemaker.training_job.attempt import Attempt, Ended, metrics_of
+from sagestack.sagemaker.training_job.layout import volume_size
 from sagestack.sagemaker.training_job.outputs import upload_model, upload_output_data
 from sagestack.sagemaker.training_job.status import end, fail, start_transition
 
@@ -115,6 +116,8 @@ def _finish(
     if ended.input_error is not None:
         reason = _known_reason(ended.input_error)
         return _fail(job, reason or INTERNAL_ERROR, metrics)
+    if ended.cluster.full:
+        return _fail(job, volume_full(volume_size(document)), metrics)
     if ended.cluster.failed is not None:
         try:
             upload_output_data(job.context.aws, document, ended.directories)
