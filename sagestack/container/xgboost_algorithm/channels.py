@@ -124,7 +124,9 @@ def _from_text(files: list[Path], kind: str, weighted: bool) -> Any:
 
     options = f"format={kind}"
     if kind == CSV:
-        options += f"&label_column=0&delimiter={delimiter_of(files[0])}"
+        delimiter = delimiter_of(files[0])
+        LOG.info("Determined delimiter of CSV input is '%s'", delimiter)
+        options += f"&label_column=0&delimiter={delimiter}"
         options += "&weight_column=1" if weighted else ""
     with tempfile.TemporaryDirectory(prefix="sagemaker-xgboost-") as folder:
         # One folder of plain names: the reader does not descend, and a URI has its own signs.
@@ -154,11 +156,9 @@ def delimiter_of(file: Path) -> str:
     """As the first line shows it. Raises UserError."""
     line = _first_line(file)
     try:
-        delimiter = csv.Sniffer().sniff(line).delimiter
+        return csv.Sniffer().sniff(line).delimiter
     except csv.Error as error:
         raise UserError(f"Could not determine delimiter on line {line[:50]}:\n{error}") from error
-    LOG.info("Determined delimiter of CSV input is '%s'", delimiter)
-    return delimiter
 
 
 def _check_csv(file: Path) -> None:
