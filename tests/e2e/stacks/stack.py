@@ -14,7 +14,9 @@ import localstack_client.session
 from tests.waiting import wait_until
 
 Resource = dict[str, Any]
-ROLE = "arn:aws:iam::000000000000:role/sagemaker"
+ACCOUNT_ID = "222222222222"
+"""An account of these tests' own: what others leave is not seen, nor is theirs by them."""
+ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/sagemaker"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 BUCKET = "stack-tests"
 SECONDS = 120
@@ -25,7 +27,7 @@ class Cloud:
     """Clients of one LocalStack, and what the stacks need there."""
 
     def __init__(self, host: str) -> None:
-        session = localstack_client.session.Session(localstack_host=host)
+        session = localstack_client.session.Session(ACCOUNT_ID, localstack_host=host)
         clients = (
             session.client(service)
             for service in ("cloudformation", "s3", "sagemaker", "sagemaker-runtime", "glue", "iam")
@@ -199,3 +201,13 @@ def outputs(**values: Any) -> dict[str, Any]:
 
 def get_att(names: Iterable[str]) -> dict[str, list[str]]:
     return {"Fn::GetAtt": list(names)}
+
+
+SERVING_OUTPUTS = outputs(
+    Model={"Ref": "Model"},
+    ModelName=get_att(["Model", "ModelName"]),
+    Config={"Ref": "Config"},
+    ConfigName=get_att(["Config", "EndpointConfigName"]),
+    Endpoint={"Ref": "Endpoint"},
+    EndpointName=get_att(["Endpoint", "EndpointName"]),
+)
