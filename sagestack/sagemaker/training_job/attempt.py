@@ -27,7 +27,13 @@ from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import JobLog, as_logged, container_command, role_variables
 from sagestack.sagemaker.training_job.inputs import input_channels
-from sagestack.sagemaker.training_job.layout import CHECKPOINTS, Host, hosts_of, lay_out
+from sagestack.sagemaker.training_job.layout import (
+    CHECKPOINTS,
+    Host,
+    hosts_of,
+    lay_out,
+    volume_size,
+)
 from sagestack.sagemaker.training_job.script_mode import bring_code
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
