@@ -101,6 +101,15 @@ def test_empty_cell_is_a_missing_value(endpoints: Endpoints, endpoint: str) -> N
     )
 
 
+@pytest.mark.parametrize("body", [b"", None])
+def test_empty_body_is_answered_with_nothing(
+    endpoints: Endpoints, endpoint: str, body: bytes | None
+) -> None:
+    """LocalStack gives None for it."""
+    answer = endpoints.invoke(endpoint, body, ContentType="text/csv")
+    assert answer["Body"] == b""
+
+
 def test_parameters_of_the_content_type_do_not_matter(endpoints: Endpoints, endpoint: str) -> None:
     answer = endpoints.invoke(endpoint, b"5,2,1", ContentType="text/csv; charset=utf-8")
     assert float(body_of(answer)) > 0
