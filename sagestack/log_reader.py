@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 GROUPS = {
     "training-job": "/aws/sagemaker/TrainingJobs",
     "processing-job": "/aws/sagemaker/ProcessingJobs",
+    "transform-job": "/aws/sagemaker/TransformJobs",
     "endpoint": "/aws/sagemaker/Endpoints/{name}",
     "glue-job-run": "/aws-glue/python-jobs/output",
 }
@@ -68,4 +69,7 @@ def _ended(sagemaker: Any, kind: str, name: str) -> bool:
     if kind == "processing-job":
         answer = sagemaker.describe_processing_job(ProcessingJobName=name)
         return answer["ProcessingJobStatus"] in ENDED
+    if kind == "transform-job":
+        answer = sagemaker.describe_transform_job(TransformJobName=name)
+        return answer["TransformJobStatus"] in ENDED
     return False

@@ -10,6 +10,7 @@ from sagestack.sagemaker import (
     processing_job,
     tags,
     training_job,
+    transform_job,
     tuning_job,
 )
 
@@ -21,5 +22,6 @@ def recover(instance: Instance) -> None:
     training_job.recover(instance)
     tuning_job.recover(instance)
     processing_job.recover(instance)
+    transform_job.recover(instance)
     endpoint.recover(instance)
     recover_glue(instance)

@@ -23,6 +23,7 @@ from sagestack.engine.warm import WarmWorker
 from sagestack.paths import environments_directory
 from tests.emulator.jobs import ACCOUNT, REGION, ProcessingJobs, TrainingJobs
 from tests.emulator.programs import Program
+from tests.emulator.transforms import TransformJobs
 from tests.emulator.tuning import TuningJobs
 from tests.waiting import wait_until
 
@@ -78,6 +79,11 @@ def processing(context: Context) -> ProcessingJobs:
 @pytest.fixture
 def tuning(context: Context) -> TuningJobs:
     return TuningJobs(context)
+
+
+@pytest.fixture
+def transforms(context: Context) -> TransformJobs:
+    return TransformJobs(context)
 
 
 @pytest.fixture(scope="session")
