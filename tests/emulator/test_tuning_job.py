@@ -61,6 +61,26 @@ def test_trials_are_training_jobs_tied_to_their_tuning_job(tuning: TuningJobs) -
         assert tags["Tags"] == [{"Key": "team", "Value": "ml"}]
 
 
+def test_trials_keep_their_checkpoints_apart(tuning: TuningJobs) -> None:
+    script = """
+        import pathlib
+        checkpoints = pathlib.Path("/opt/ml/checkpoints")
+        print("score=%s" % len(list(checkpoints.iterdir())))
+        (checkpoints / "epoch-1").touch()
+    """
+    name = tuning.create(
+        script,
+        definition={"CheckpointConfig": {"S3Uri": "s3://lake/checkpoints"}},
+        limits={"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1},
+    )
+    tuning.end(name)
+    trials = tuning.trials(name)
+    assert [value_of(trial) for trial in trials] == [0, 0]
+    assert tuning.training.keys("checkpoints/") == [
+        f"checkpoints/{trial['TrainingJobName']}/epoch-1" for trial in trials
+    ]
+
+
 @pytest.mark.parametrize(("objective", "best"), [("Minimize", min), ("Maximize", max)])
 def test_best_trial_is_that_of_the_objective(tuning: TuningJobs, objective: str, best) -> None:  # type: ignore[no-untyped-def]
     name = tuning.create(SQUARE, objective=objective)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sagestack.engine.s3_uri import join_s3_uri
 from sagestack.sagemaker.tuning_job.ranges import Range, parse_ranges
 
 OBJECTIVE_METRIC = "_tuning_objective_metric"
@@ -19,7 +20,6 @@ PASSED_ON = (
     "EnableNetworkIsolation",
     "EnableInterContainerTrafficEncryption",
     "EnableManagedSpotTraining",
-    "CheckpointConfig",
     "RetryStrategy",
     "Environment",
 )
@@ -46,8 +46,16 @@ class Definition:
             "HyperParameters": {**self.static, **tuned},
             "AlgorithmSpecification": self.given["AlgorithmSpecification"],
             "ResourceConfig": resources(self.given),
+            **self._checkpoints(name),
             **{member: self.given[member] for member in PASSED_ON if member in self.given},
         }
+
+    def _checkpoints(self, name: str) -> dict[str, Any]:
+        """Below a key of the trial's own: it must not begin where another left off."""
+        if "CheckpointConfig" not in self.given:
+            return {}
+        config = self.given["CheckpointConfig"]
+        return {"CheckpointConfig": config | {"S3Uri": join_s3_uri(config["S3Uri"], name)}}
 
 
 def definitions_given(request: Mapping[str, Any]) -> list[dict[str, Any]]:
