@@ -25,8 +25,12 @@ MISSING_KEY = ("NoSuchKey", "404")
 class BotoHost:
     """A host at `endpoint_url`, or moto's in-process one where that is None."""
 
-    def __init__(self, endpoint_url: str | None) -> None:
+    def __init__(
+        self, endpoint_url: str | None, session_type: type[BotoSession] | None = None
+    ) -> None:
+        """`session_type` is a kind of BotoSession that knows the host better."""
         self.endpoint_url = endpoint_url
+        self._session_type = session_type or BotoSession
         self._sessions: dict[tuple[str, str], BotoSession] = {}
         self._lock = threading.Lock()
 
@@ -34,7 +38,7 @@ class BotoHost:
         with self._lock:
             session = self._sessions.get((account, region))
             if session is None:
-                session = BotoSession(account, region, self.endpoint_url)
+                session = self._session_type(account, region, self.endpoint_url)
                 self._sessions[account, region] = session
             return session
 
@@ -49,6 +53,7 @@ class BotoSession:
             aws_access_key_id=account, aws_secret_access_key="sagestack", region_name=region
         )
         self._clients: dict[str, Any] = {}
+        self._log_groups: set[str] = set()
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
@@ -125,15 +130,17 @@ class BotoSession:
 
     def create_log_stream(self, group: str, stream: str) -> None:
         logs = self.client("logs")
-        for call, arguments in (
-            (logs.create_log_group, {"logGroupName": group}),
-            (logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
-        ):
-            try:
-                call(**arguments)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-                    raise
+        if group not in self._log_groups:
+            _make(lambda: logs.create_log_group(logGroupName=group))
+            self._log_groups.add(group)
+        try:
+            _make(lambda: logs.create_log_stream(logGroupName=group, logStreamName=stream))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            # Someone has deleted the group since.
+            _make(lambda: logs.create_log_group(logGroupName=group))
+            _make(lambda: logs.create_log_stream(logGroupName=group, logStreamName=stream))
 
     def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
         self.client("logs").put_log_events(
@@ -171,6 +178,15 @@ class BotoSession:
         if self.endpoint_url:
             environment["AWS_ENDPOINT_URL"] = self.endpoint_url
         return environment
+
+
+def _make(create: Callable[[], Any]) -> None:
+    """Nothing is wrong where it is there already."""
+    try:
+        create()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+            raise
 
 
 def _s3[T](call: Callable[[], T], bucket: str, key: str) -> T:

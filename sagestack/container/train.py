@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tarfile
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+
+from run_as_main import call, finish, run_script  # type: ignore[import-not-found]
 
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 CONFIG = BASE / "input" / "config"
@@ -42,19 +43,18 @@ class UserError(Exception):
     """The job's input is at fault; the text is for its owner."""
 
 
-def main(run_script: Callable[[str, list[str]], int] | None = None) -> None:
-    """`run_script` runs a Python script with arguments and gives its exit code; a child
-    process does where it is None, and where the script has packages of its own."""
+def main() -> None:
+    """Ends with the script's exit code. A Python script runs in this process; another, and
+    one that has packages of its own, in a child."""
     try:
         hyperparameters = {key: decode(value) for key, value in read("hyperparameters").items()}
         program = setting("sagemaker_program", hyperparameters)
         fetch_code(setting("sagemaker_submit_directory", hyperparameters))
         if not (CODE / program).is_file():
             raise UserError(f"{program} is not in the submitted code: {names(CODE)}")
-        if install_requirements() or not program.endswith(".py"):
-            run_script = None
+        in_child = install_requirements() or not program.endswith(".py")
         arguments = {k: v for k, v in hyperparameters.items() if k not in RESERVED}
-        run(program, arguments, run_script)
+        run(program, arguments, in_child=in_child)
     except UserError as error:
         fail(str(error))
     except Exception:
@@ -136,11 +136,7 @@ def install_requirements() -> bool:
     return True
 
 
-def run(
-    program: str,
-    arguments: dict[str, Any],
-    run_script: Callable[[str, list[str]], int] | None,
-) -> NoReturn:
+def run(program: str, arguments: dict[str, Any], *, in_child: bool) -> NoReturn:
     """Run the user's program, note how it went, and end with its exit code."""
     command = [*interpreter(program), *as_arguments(arguments)]
     os.environ.update(script_variables(program, arguments, command))
@@ -149,7 +145,7 @@ def run(
     )
     print(f"Invoking script with the following command:\n\n{shlex.join(command)}\n", flush=True)
     os.chdir(CODE)
-    code = run_script(program, command[2:]) if run_script else run_in_child(command)
+    code = run_in_child(command) if in_child else run_script(program, command[2:])
     if code == 0:
         (OUTPUT / "success").touch()
     elif not (OUTPUT / "failure").exists():
@@ -253,4 +249,5 @@ def fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    del sys.path[0]  # the user's code finds none of ours
+    finish(call(main, __file__))

@@ -15,32 +15,28 @@ plan: the fork reads that from its stdin, so no job's credentials stay in memory
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
 import os
 import random
-import runpy
 import signal
 import socket
 import sys
-import threading
-import traceback
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import init  # type: ignore[import-not-found]  # noqa: E402
+import run_as_main  # type: ignore[import-not-found]  # noqa: E402
 import train  # type: ignore[import-not-found]  # noqa: E402
 import xgboost_train  # type: ignore[import-not-found]  # noqa: E402
 
 del sys.path[0]
 # A user's script may have modules of these names.
-for module in ("init", "sandbox", "train", "xgboost_train"):
+for module in ("init", "run_as_main", "sandbox", "train", "xgboost_train"):
     del sys.modules[module]
 TRAIN_PROGRAMS = {str(HERE / f"{m.__name__}.py"): m.main for m in (train, xgboost_train)}
 """Those that have the user's script run for them, here in the fork."""
@@ -81,7 +77,7 @@ def become(descriptors: list[int]) -> None:
     init.main(execute=run, report=report)
 
 
-def run(plan: init.Plan) -> NoReturn:
+def run(plan: init.Plan) -> None:
     """Run the plan's script as `python script arguments` would, and end as that would."""
     _, script, *arguments = plan["command"]
     os.environ.clear()
@@ -90,59 +86,10 @@ def run(plan: init.Plan) -> NoReturn:
     reseed()
     limit_threads(plan["threads"])
     if main := TRAIN_PROGRAMS.get(script):
-        code = call(lambda: main(run_script), script)
+        code = run_as_main.call(main, script)
     else:
-        code = run_script(script, arguments)
-    finish(code)
-
-
-def run_script(script: str, arguments: list[str]) -> int:
-    """A script in this process; its exit code, its traceback on stderr."""
-    sys.argv = [script, *arguments]
-    sys.path[0:0] = [str(Path(script).resolve().parent), *python_path()]
-    return call(lambda: runpy.run_path(script, run_name="__main__"), script)
-
-
-def call(work: Any, script: str) -> int:
-    try:
-        work()
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return (end.code or 0) & 0xFF
-        print(end.code, file=sys.stderr)
-        return 1
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            return 130
-        print_traceback(error, script)
-        return 1
-    return 0
-
-
-def print_traceback(error: BaseException, script: str) -> None:
-    """As the interpreter would: from the script on, without the frames that lead to it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != script:
-        trace = trace.tb_next
-    traceback.print_exception(type(error), error, trace or error.__traceback__)
-
-
-def finish(code: int) -> NoReturn:
-    """The interpreter's own order of ending, without the time it takes to tear down what
-    the fork never changed."""
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-    except BaseException:
-        traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    os._exit(code)
-
-
-def python_path() -> list[str]:
-    return [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+        code = run_as_main.run_script(script, arguments)
+    run_as_main.finish(code)
 
 
 def reseed() -> None:

@@ -10,15 +10,13 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
-def main(run_script: Callable[[str, list[str]], int] | None = None) -> None:
-    """`run_script` is as in train.py."""
+def main() -> None:
     if names_a_script():
-        ours("train").main(run_script)
+        ours("train").main()
     else:
         ours("xgboost_algorithm.training").main(base())
 
@@ -44,4 +42,4 @@ def ours(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    ours("run_as_main").finish(ours("run_as_main").call(main, __file__))

@@ -25,6 +25,7 @@ from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.iam import mend_policy_simulation
 from sagestack.localstack.routes import serve_routes
+from sagestack.localstack.s3 import LocalStackSession
 from sagestack.paths import environments_directory
 from sagestack.services import recover
 
@@ -54,7 +55,7 @@ def _open() -> Instance:
     return Instance(
         directory=directory,
         store=Store(directory / "records.sqlite"),
-        host=BotoHost(_own_endpoint()),
+        host=BotoHost(_own_endpoint(), LocalStackSession),
         images=Images(
             environments_directory(),
             added_images(os.environ.get("SAGESTACK_IMAGES", "")),

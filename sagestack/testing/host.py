@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from sagestack.boto_host import BotoSession
 
 NO_AWS = "http://jobs-of-mock-sagemaker-reach-no-aws.invalid"
 """What a job finds as its endpoint: a name that no network resolves, and that says why."""
-
-
-class MotoHost:
-    def __init__(self) -> None:
-        self._sessions: dict[tuple[str, str], MotoSession] = {}
-        self._lock = threading.Lock()
-
-    def session(self, account: str, region: str) -> MotoSession:
-        with self._lock:
-            key = account, region
-            if key not in self._sessions:
-                self._sessions[key] = MotoSession(account, region, endpoint_url=None)
-            return self._sessions[key]
 
 
 class MotoSession(BotoSession):

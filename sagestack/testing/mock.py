@@ -25,12 +25,13 @@ from moto import mock_aws
 
 import sagestack.services  # noqa: F401  binds the operations
 from sagestack.aws.store import Store
+from sagestack.boto_host import BotoHost
 from sagestack.context import Instance
 from sagestack.engine.container import probe_sandbox
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import BUILT_IN, Image, Images, added_images
 from sagestack.paths import environments_directory
-from sagestack.testing.host import MotoHost
+from sagestack.testing.host import MotoSession
 from sagestack.testing.interception import intercept
 
 LOG = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class _Emulator:
         self.instance = Instance(
             directory=directory,
             store=Store(directory / "records.sqlite"),
-            host=MotoHost(),
+            host=BotoHost(None, MotoSession),
             images=self._images,
             executor=Executor(max(2, os.cpu_count() or 2)),
             stop_seconds=STOP_SECONDS,
