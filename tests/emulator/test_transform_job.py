@@ -31,7 +31,15 @@ def transform_fn(model, body, content_type, accept):
     print("asked", flush=True)
     time.sleep(600)
 """
-FAILS_ONCE = """
+DIES = """
+import os
+def model_fn(model_dir): return None
+def transform_fn(model, body, content_type, accept):
+    if b"die" in body:
+        os._exit(1)
+    return body, content_type
+"""
+FAILS_TWICE = """
 import pathlib
 def model_fn(model_dir): return None
 def transform_fn(model, body, content_type, accept):
@@ -188,12 +196,12 @@ def test_a_bad_record_fails_its_object_and_no_other(transforms: TransformJobs) -
 
 
 def test_a_request_that_fails_is_sent_again(transforms: TransformJobs) -> None:
-    assert transforms.output("x", FAILS_ONCE) == "3"
+    assert transforms.output("x", FAILS_TWICE) == "3"
 
 
 def test_a_request_is_sent_again_as_often_as_told(transforms: TransformJobs) -> None:
     client = {"InvocationsMaxRetries": 1}
-    reason, _ = transforms.failed("x", FAILS_ONCE, ModelClientConfig=client)
+    reason, _ = transforms.failed("x", FAILS_TWICE, ModelClientConfig=client)
     assert reason == "AlgorithmError: See job logs for more information"
 
 
@@ -215,14 +223,11 @@ def test_an_answer_that_does_not_come_in_time_fails_the_object(transforms: Trans
 def test_a_server_that_dies_is_started_again_for_the_next_object(
     transforms: TransformJobs,
 ) -> None:
-    dies = ECHO.replace(
-        "return (body", "b'die' in body and __import__('os')._exit(1)\n    return (body"
-    )
     transforms.put("in/1", "die")
     transforms.put("in/2", "live")
     binary = {"ContentType": "application/octet-stream"}
     client = {"InvocationsMaxRetries": 0}
-    job = transforms.run(dies, source=binary, ModelClientConfig=client)
+    job = transforms.run(DIES, source=binary, ModelClientConfig=client)
     assert transforms.outputs(job) == {"2.out": "live"}
     assert transforms.told(job, "lake/in/1: ") == ["Unable to get response from algorithm"]
 

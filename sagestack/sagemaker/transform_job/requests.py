@@ -39,9 +39,6 @@ class Failure(Exception):
 class Server(Protocol):
     """Implemented by serving.server.ModelServer."""
 
-    @property
-    def ready(self) -> bool: ...
-
     def invoke(self, body: Body, headers: Mapping[str, str], seconds: float) -> Reply: ...
 
 
@@ -80,7 +77,7 @@ class Requests:
         pause = FIRST_PAUSE
         for retries_left in range(self._retries, -1, -1):
             try:
-                reply = self._attempt(body())
+                reply = self._attempt(body)
             except (NotReached, TimedOut, Dropped):
                 if self._control.stop_requested:
                     break
@@ -96,15 +93,19 @@ class Requests:
             pause *= 2
         raise Stopped
 
-    def _attempt(self, body: Body) -> Reply:
-        """Wait for a server that is being started again, then ask it."""
+    def _attempt(self, body: Callable[[], Body]) -> Reply:
+        """Ask the server, and wait for it where it is just being started again: what did not
+        reach it was no attempt."""
         deadline = time.monotonic() + STARTUP_SECONDS
-        while not self._server.ready and time.monotonic() < deadline:
-            if self._control.wait_for_stop(0.05):
+        while True:
+            if self._control.stop_requested:
                 raise Stopped
-        if self._control.stop_requested:
-            raise Stopped
-        return self._server.invoke(body, self._headers, self._seconds)
+            try:
+                return self._server.invoke(body(), self._headers, self._seconds)
+            except NotReached:
+                if time.monotonic() > deadline:
+                    raise
+            self._control.wait_for_stop(0.05)
 
 
 def _refused(reply: Reply) -> Failure:
