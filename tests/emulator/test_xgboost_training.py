@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import dedent
 
 import pandas as pd
@@ -106,6 +107,19 @@ def test_files_in_folders_of_the_channel_are_read(jobs: XGBoostJobs) -> None:
     assert any("200 rows and 3 columns" in line for line in jobs.log(job["TrainingJobName"]))
 
 
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this machine has no FUSE")
+def test_channel_may_be_read_as_it_is_fetched(jobs: XGBoostJobs) -> None:
+    fast = jobs.good(algorithm={"TrainingInputMode": "FastFile"})
+    row = [[5.0, 2.0, 1.0]]
+    assert jobs.predictions(fast, row) == jobs.predictions(jobs.good(), row)
+
+
+def test_pipe_is_refused_as_by_aws(jobs: XGBoostJobs) -> None:
+    assert jobs.reason(algorithm={"TrainingInputMode": "Pipe"}).startswith(
+        "UserError: Pipe mode for CSV is no longer supported."
+    )
+
+
 def test_second_column_weighs_the_rows_when_asked_to(jobs: XGBoostJobs) -> None:
     """Rows that weigh nothing change nothing: what is left has one label."""
     table = [[7.0, 1.0, *row[1:]] for row in rows(50)] + [[0.0, 0.0, *r[1:]] for r in rows(50, 1)]
@@ -175,6 +189,15 @@ def test_training_goes_on_from_the_last_checkpoint(jobs: XGBoostJobs) -> None:
     again = jobs.good({"num_round": "10"})
     row = [[5.0, 2.0, 1.0]]
     assert jobs.predictions(job, row) == [pytest.approx(jobs.predictions(again, row)[0], rel=1e-4)]
+
+
+def test_job_whose_checkpoints_are_complete_has_their_model(jobs: XGBoostJobs) -> None:
+    kept = {"CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/complete"}}
+    asked = {"num_round": "5", "eval_metric": "rmse", "early_stopping_rounds": "2"}
+    channels = {"train": jobs.train, "validation": jobs.validation}
+    first, second = (jobs.good(asked, channels, **kept) for _ in range(2))
+    row = [[5.0, 2.0, 1.0]]
+    assert jobs.predictions(first, row) == jobs.predictions(second, row)
 
 
 @pytest.mark.parametrize("saves", ["true", "false"])

@@ -6,6 +6,9 @@ fork from it, as they do on a running server.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import json
 import random
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -143,17 +146,29 @@ class XGBoostJobs(TrainingJobs):
 
     def predictions(self, job: Members, table: Rows) -> list[float]:
         """What xgboost itself predicts with the job's model, for rows without labels."""
-        model = self.model(job["TrainingJobName"])["xgboost-model"]
-        directory = self.context.instance.directory
-        (directory / "xgboost-model").write_bytes(model)
-        script = (
-            "import sys, numpy, xgboost\n"
-            "booster = xgboost.Booster()\n"
-            "booster.load_model(sys.argv[1])\n"
-            "print(booster.predict(xgboost.DMatrix(numpy.array(eval(sys.argv[2])))).tolist())"
-        )
-        python = str(environment_of(self.context.instance).python)
-        command = [python, "-c", script, str(directory / "xgboost-model"), repr(table)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found: list[float] = eval(done.stdout)
+        path = self.context.instance.directory / "xgboost-model"
+        path.write_bytes(self.model(job["TrainingJobName"])["xgboost-model"])
+        process = predictor(environment_of(self.context.instance).python)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps([str(path), table]) + "\n")
+        process.stdin.flush()
+        found: list[float] = json.loads(process.stdout.readline())
         return found
+
+
+@functools.cache
+def predictor(python: Path) -> subprocess.Popen[str]:
+    """A process that loads models and predicts, one line of JSON each; xgboost takes its time
+    to import, and the tests' own interpreter has none."""
+    script = (
+        "import json, sys, numpy, xgboost\n"
+        "for line in sys.stdin:\n"
+        "    path, rows = json.loads(line)\n"
+        "    booster = xgboost.Booster()\n"
+        "    booster.load_model(path)\n"
+        "    print(json.dumps(booster.predict(xgboost.DMatrix(numpy.array(rows))).tolist()))\n"
+    )
+    command = [str(python), "-u", "-c", script]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.kill)
+    return process

@@ -122,6 +122,7 @@ def boost(base: Path, values: dict[str, Any], matrix: Any, validation: Any, plac
     if checkpoint:
         LOG.info("Checkpoint loaded from %s", checkpoint)
         LOG.info("Resuming from iteration %s", done)
+    callbacks = _callbacks(base, values, metrics, validation is not None, done, place)
     try:
         return xgboost.train(
             values,
@@ -129,9 +130,7 @@ def boost(base: Path, values: dict[str, Any], matrix: Any, validation: Any, plac
             num_boost_round=rounds - done,
             evals=watched,
             custom_metric=custom_metric(added, values.get("objective", "")),
-            callbacks=[
-                InOrder(_callbacks(base, values, metrics, validation is not None, done, place))
-            ],
+            callbacks=[InOrder(callbacks)] if rounds > done else [],
             xgb_model=checkpoint,
             verbose_eval=False,
         )
@@ -161,6 +160,7 @@ def _callbacks(
     done: int,
     place: Place,
 ) -> list[Any]:
+    """Takes out of `values` what is not for XGBoost."""
     from xgboost.callback import EarlyStopping
 
     callbacks: list[Any] = []
