@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from localstack.services.plugins import SERVICE_PLUGINS
 from localstack.services.s3.models import S3Object as Stored
@@ -61,8 +61,11 @@ class LocalStackSession(BotoSession):
             if stored is None:
                 super().download(bucket, key, path)
                 return
-            with path.open("wb") as file:
-                _copy(stored, file)
+            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            try:
+                _copy(stored, target)
+            finally:
+                os.close(target)
 
     @contextmanager
     def _open(self, bucket: str, key: str) -> Iterator[Any]:
@@ -108,18 +111,20 @@ def _provider() -> Any:
     return provider if hasattr(provider, "_storage_backend") else None
 
 
-def _copy(stored: Any, target: IO[bytes]) -> None:
+def _copy(stored: Any, target: int) -> None:
     """A large object lies in a file, which the kernel copies; a small one in memory."""
     file = stored.file
     with file.position_lock:
         if not file._rolled:
             file.seek(0)
-            target.write(file.read())
+            rest = memoryview(file.read())
+            while rest:
+                rest = rest[os.write(target, rest) :]
             return
         file.flush()
         source = file.fileno()
     offset, size = 0, os.fstat(source).st_size
-    while offset < size and (sent := os.sendfile(target.fileno(), source, offset, size - offset)):
+    while offset < size and (sent := os.sendfile(target, source, offset, size - offset)):
         offset += sent
 
 
