@@ -66,9 +66,8 @@ class Server:
         try:
             noted = json.loads((self.directory / "server.json").read_text())
             process = psutil.Process(noted["pid"])
-            if abs(process.create_time() - noted["created"]) > 1:
-                return None
-            return None if process.status() == psutil.STATUS_ZOMBIE else process
+            same = abs(process.create_time() - noted["created"]) < 1
+            return process if same and _runs(process) else None
         except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
             return None
 
@@ -147,14 +146,9 @@ class Server:
         family = [process, *process.children(recursive=True)]
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
-        for survivor in alive:
-            survivor.kill()
+        _end([process])
         # What the server started ends by itself when the server does; see that it has.
-        _, alive = psutil.wait_procs(family, timeout=STOP_SECONDS)
-        for survivor in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                survivor.kill()
+        _end(family)
         (self.directory / "server.json").unlink(missing_ok=True)
         return True
 
@@ -210,6 +204,26 @@ class Server:
         for path in (Path(__file__).parent, metadata):
             (plugin / path.name).symlink_to(path)
         return plugin
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Give processes STOP_SECONDS to end by themselves, and kill those that have not."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if _runs(process):
+                process.kill()
+                process.wait(STOP_SECONDS)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie has ended; where nobody reaps it, it stays."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def localstack_environment() -> Environment:

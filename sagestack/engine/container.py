@@ -45,6 +45,13 @@ class SandboxError(Exception):
     """The sandbox could not be made. The text is the kernel's."""
 
 
+class ServerLeaves(SystemExit):
+    """`leave` was called. Ends the job's thread, and no `except Exception` hears of it."""
+
+
+_leaving = threading.Event()
+
+
 @dataclass(frozen=True)
 class Container:
     """What to run. Paths in `command`, `environment` and `working_directory` are those the
@@ -155,6 +162,12 @@ def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = 
     return process
 
 
+def leave() -> None:
+    """This process ends. Every program that `run` runs is killed, and nobody is told how it
+    ended: the next start tells what became of its job."""
+    _leaving.set()
+
+
 def probe_sandbox() -> bool:
     """Whether this machine lets us make a sandbox."""
     plan = json.dumps({"isolate_network": False}) + "\n"
@@ -174,7 +187,7 @@ def run(
     """Run a container to its end, to a stop asked for by `control`, or to `max_seconds`.
     `grace` is known when it is needed: what ends the program may decide it.
 
-    Raises SandboxError.
+    Raises SandboxError, ServerLeaves.
     """
     begun = time.monotonic()
     process = start(container, on_line, on_error_line)
@@ -184,6 +197,9 @@ def run(
     while True:
         code = process.wait(0.05 if time.monotonic() - begun < 1 else 0.2)
         now = time.monotonic()
+        if _leaving.is_set():
+            process.kill()
+            raise ServerLeaves
         if code is not None:
             fault = Path(f"{container.directory}.fault")
             if code == FAULT and fault.exists():

@@ -138,6 +138,12 @@ class Executor:
         running = self.running_jobs()
         return 0 if running < 2 else max(1, (os.cpu_count() or 1) // running)
 
+    def leave(self) -> None:
+        """Start nothing more. What is queued is forgotten."""
+        with self._lock:
+            self._closed = True
+            self._queue.clear()
+
     def close(self, timeout: float) -> bool:
         """Stop everything; True if all work ended within `timeout` seconds."""
         with self._lock:
@@ -174,6 +180,8 @@ class Executor:
     def _run(self, job: str, work: Work, control: Control) -> None:
         try:
             work(control)
+        except SystemExit:
+            LOG.info("job %s is left as it is: the server ends", job)
         except Exception:
             LOG.exception("job %s ended with a fault of sagestack's own", job)
         finally:

@@ -6,21 +6,23 @@ data directory, which it empties at a start unless PERSISTENCE=1.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
 from localstack import config
-from localstack.runtime import hooks
+from localstack.runtime import get_current_runtime, hooks
 from localstack.runtime.server import twisted as twisted_server
 from twisted.internet import endpoints as twisted_endpoints
 
 from sagestack.aws.store import Store
 from sagestack.boto_host import BotoHost
 from sagestack.context import Instance
-from sagestack.engine.container import probe_sandbox
+from sagestack.engine.container import leave, probe_sandbox
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.iam import mend_policy_simulation
@@ -75,6 +77,7 @@ def _own_endpoint() -> str:
 @hooks.on_infra_start()  # type: ignore[untyped-decorator]
 def sagestack_start() -> None:
     """Before the gateway listens."""
+    atexit.register(_end_process)
     _listen_where_told()
     mend_policy_simulation()
     if seconds := float(os.environ.get("SAGESTACK_HOLD_STACKS") or 0):
@@ -93,8 +96,22 @@ def sagestack_ready() -> None:
 @hooks.on_infra_shutdown()  # type: ignore[untyped-decorator]
 def sagestack_stop() -> None:
     if _instance is not None:
+        _instance.executor.leave()
+        _instance.coordinators.leave()
+        leave()
         _instance.servers.close()
         _instance.images.close()
+        _instance.events.close(timeout=1)
+
+
+def _end_process() -> None:
+    """All is done when this is called, the first handler of the exit and so the last to run.
+    To take LocalStack's objects apart one by one costs the interpreter further seconds."""
+    runtime = get_current_runtime()
+    if runtime.stopped.is_set():
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(runtime.exit_code)
 
 
 def _listen_where_told() -> None:
