@@ -64,7 +64,7 @@ def invoke_endpoint(request: Request, context: Context) -> Response:
     begun = time.perf_counter()
     name = request["EndpointName"]
     _refuse(request, name)
-    body = request.get("Body") or b""  # LocalStack parses an empty body to None
+    body: Any = request.get("Body") or b""  # LocalStack parses an empty body to None
     if not isinstance(body, bytes | bytearray):
         body = body.encode() if isinstance(body, str) else body.read()
     caller = context.caller
