@@ -186,7 +186,10 @@ class TestWarmStart:
     @pytest.fixture
     def parent(self, tuning: TuningJobs) -> Members:
         """The request of a tuning job that has ended."""
-        request = tuning.request(ranges=floats(x=("0", "1")) | categories(c=["a", "b"]))
+        request = tuning.request(
+            ranges=floats(x=("0", "1")) | categories(c=["a", "b"]),
+            limits={"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+        )
         tuning.end(tuning.submit(request))
         return request
 

@@ -100,6 +100,22 @@ def test_bayesian_search_comes_closer_than_random_search(search: Search) -> None
     assert error("Bayesian") < error("Random") / 3
 
 
+@pytest.mark.parametrize("strategy", ["Random", "Bayesian", "Hyperband"])
+def test_seed_decides_what_is_tried(search: Search, strategy: str) -> None:
+    def sequence(seed: int) -> list[dict[str, str]]:
+        given = config(strategy, StrategyConfig={"HyperbandStrategyConfig": {"MaxResource": 9}})
+        ranges = parse_ranges(floats(x=("0", "1")) | categories(c=["a", "b"]))
+        search.add_study("s", Definition(None, "score", True, ranges, {}), given, seed)
+        asked = []
+        for _ in range(15):
+            suggestion = search.ask("s")
+            asked.append(suggestion.parameters)
+            search.tell("s", suggestion.trial, float(asked[-1]["x"]), pruned=False)
+        return asked
+
+    assert sequence(1) == sequence(1) != sequence(2)
+
+
 def test_known_trial_outside_the_ranges_is_left_out(search: Search) -> None:
     study(search, floats(x=("0", "1")) | integers(n=("1", "3")) | categories(c=["a"]), "Bayesian")
     known = {"x": "0.5", "n": "2", "c": "a"}

@@ -17,20 +17,19 @@ EPOCHS = """
 SEQUENTIAL = {"MaxNumberOfTrainingJobs": 5, "MaxParallelTrainingJobs": 1}
 
 
-@pytest.mark.parametrize("strategy", ["Random", "Bayesian"])
-def test_same_seed_tries_the_same_in_sequence(tuning: TuningJobs, strategy: str) -> None:
+def test_same_seed_tries_the_same_in_sequence(tuning: TuningJobs) -> None:
     wanted = {
-        "strategy": strategy,
+        "strategy": "Bayesian",
         "limits": SEQUENTIAL,
         "objective": "Minimize",
         "ranges": floats(x=("0", "1")) | integers(n=("1", "9")) | categories(c=["a", "b"]),
     }
-    names = [tuning.create(SQUARE, **wanted, seed=seed) for seed in (7, 7, 8)]
+    names = [tuning.create(SQUARE, **wanted, seed=7) for _ in range(2)]
     for name in names:
         assert tuning.end(name)["HyperParameterTuningJobStatus"] == "Completed"
-    first, second, other = (tuning.tried(name) for name in names)
-    assert first == second != other
-    for tried in (*first, *other):
+    first, second = (tuning.tried(name) for name in names)
+    assert first == second
+    for tried in first:
         assert 0 <= float(tried["x"]) <= 1
         assert tried["n"] in "123456789"
         assert tried["c"] in ("a", "b")
@@ -151,31 +150,35 @@ def warm_start(kind: str, *parents: str) -> Members:
     return {"ParentHyperParameterTuningJobs": named, "WarmStartType": kind}
 
 
-@pytest.mark.parametrize("kind", ["IdenticalDataAndAlgorithm", "TransferLearning"])
-def test_warm_start_searches_where_the_parents_found_it_best(tuning: TuningJobs, kind: str) -> None:
+def test_warm_start_searches_where_the_parent_found_it_best(tuning: TuningJobs) -> None:
     # As many trials as Bayesian search draws at random where it knows nothing.
     parent = tuning.create(
-        SQUARE, strategy="Bayesian", limits={"MaxNumberOfTrainingJobs": 10}, objective="Minimize",
+        SQUARE,
+        strategy="Bayesian",
+        limits={"MaxNumberOfTrainingJobs": 10},
+        objective="Minimize",
         seed=1,
-    )  # fmt: skip
+    )
     best = tuning.end(parent)["BestTrainingJob"]
     request = tuning.request(
         strategy="Bayesian",
         limits={"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 1},
         objective="Minimize",
         seed=1,
-        WarmStartConfig=warm_start(kind, parent),
     )
     # The same data: the definition as Describe has it, with the metric that AWS adds.
-    definition = tuning.describe(parent)["TrainingJobDefinition"]
-    warm = tuning.submit(request | {"TrainingJobDefinition": definition})
-    job = tuning.end(warm)
-    errors = [abs(float(tried["x"]) - 0.3) for tried in tuning.tried(warm)]
-    assert sum(errors) / 3 < 0.2, "drawn at random they would be 0.29 off"
-    if kind == "TransferLearning":
-        assert "OverallBestTrainingJob" not in job
-        return
-    overall = job["OverallBestTrainingJob"]
+    request["TrainingJobDefinition"] = tuning.describe(parent)["TrainingJobDefinition"]
+
+    def warm(name: str, kind: str) -> Members:
+        named = {"HyperParameterTuningJobName": name, "WarmStartConfig": warm_start(kind, parent)}
+        job = tuning.end(tuning.submit(request | named))
+        errors = [abs(float(tried["x"]) - 0.3) for tried in tuning.tried(name)]
+        assert sum(errors) / 3 < 0.2, "drawn at random they would be 0.29 off"
+        return job
+
+    assert "OverallBestTrainingJob" not in warm("transfer", "TransferLearning")
+    job = warm("identical", "IdenticalDataAndAlgorithm")
     winner = min(best, job["BestTrainingJob"], key=value_of)
+    overall = job["OverallBestTrainingJob"]
     assert overall["TrainingJobName"] == winner["TrainingJobName"]
-    assert overall["TuningJobName"] == (parent if winner is best else warm)
+    assert overall["TuningJobName"] == (parent if winner is best else "identical")
