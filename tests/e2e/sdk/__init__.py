@@ -1,0 +1,1 @@
+"""Programs of the official SDKs, and how the tests run them."""
