@@ -48,8 +48,8 @@ PING_SECONDS = 1800.0
 """For so long a server may load its model. Source: AWS, on issue 815 of
 amazon-sagemaker-examples."""
 
-GRACE_SECONDS = 3.0
-"""Between SIGTERM and SIGKILL of a server. Nothing waits for an answer of it any more."""
+GRACE_SECONDS = 5.0
+"""At most, between SIGTERM and SIGKILL of a server. Nothing waits for its answers any more."""
 
 
 def run_transform_job(job: JobRecord, model: Document, control: Control) -> None:
@@ -147,6 +147,7 @@ class _TransformRun:
         self, plan: ServerPlan, objects: list[InputObject], start: datetime, control: Control
     ) -> dict[InputObject, Failure]:
         """Objects that failed. Raises ServerFailed, ServerStopped, ArtifactMissing."""
+        grace = min(GRACE_SECONDS, self._job.context.instance.stop_seconds)
         count = self._document["TransformResources"]["InstanceCount"]
         instances = [
             TransformInstance(plan, self._workspace.directory, self._aws, self._document)
@@ -160,7 +161,7 @@ class _TransformRun:
             failures.update(instances[index].transform(share, transformation, control))
 
         def stop() -> None:
-            side_by_side([partial(instance.stop, GRACE_SECONDS) for instance in instances])
+            side_by_side([partial(instance.stop, grace) for instance in instances])
 
         # The one who asks for the stop does not wait for the servers' end.
         control.on_stop(lambda: threading.Thread(target=stop, daemon=True).start())
