@@ -144,6 +144,8 @@ def _new_record(request: Request, context: Context) -> Record:
     now = datetime.now(UTC)
     document = {member: value for member, value in request.items() if member != "Tags"}
     document["AlgorithmSpecification"] = _algorithm(request, context)
+    # The SDK v2 reads the key when it attaches to a job; AWS always shows it.
+    document["OutputDataConfig"] = {"KmsKeyId": "", **request["OutputDataConfig"]}
     document |= {
         "TrainingJobArn": arn,
         "TrainingJobStatus": "InProgress",
