@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +21,13 @@ def page(
     *,
     default_order: str,
     default_sort: str = "CreationTime",
+    conditions: Sequence[tuple[str, Any]] = (),
 ) -> Page:
     """The page that a List request asks for.
 
     Reads NameContains, StatusEquals, the four time filters, SortBy, SortOrder, MaxResults
     and NextToken; the orders' defaults differ by operation (botocore's documentation).
+    `conditions` are further ones, in SQL, each with its value.
     """
     query = Query(
         kind,
@@ -46,6 +49,8 @@ def page(
     ):
         if member in request:
             query = query.where(condition, seconds(request[member]))
+    for condition, value in conditions:
+        query = query.where(condition, value)
     return context.store.list(query)
 
 

@@ -1,6 +1,7 @@
 """TrainingJob: a container run to completion over /opt/ml, its model uploaded to S3.
 
-Operations: CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob.
+Operations: CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob,
+UpdateTrainingJob.
 `rules` says what a request may hold, `run` carries the job out.
 """
 
@@ -17,8 +18,10 @@ from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.algorithms import metric_definitions, runs_algorithm
 from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord
+from sagestack.sagemaker.job_rules import refuse_members
 from sagestack.sagemaker.service import sagemaker
 from sagestack.sagemaker.tags import tags_of
+from sagestack.sagemaker.training_job import warm_pool
 from sagestack.sagemaker.training_job.rules import check_request
 from sagestack.sagemaker.training_job.run import run_training_job
 from sagestack.sagemaker.training_job.status import fail, start_transition
@@ -52,11 +55,11 @@ def describe_training_job(request: Request, context: Context) -> Response:
 
 @sagemaker.operation("ListTrainingJobs")
 def list_training_jobs(request: Request, context: Context) -> Response:
-    if "WarmPoolStatusEquals" in request or "TrainingPlanArnEquals" in request:
-        raise ValidationException(
-            "sagestack keeps no warm pools and no training plans to filter training jobs by."
-        )
-    page = listing.page(context, KIND, request, default_order="Ascending")
+    refuse_members(request, "TrainingPlanArnEquals")
+    conditions = []
+    if status := request.get("WarmPoolStatusEquals"):
+        conditions.append(("json_extract(document, '$.WarmPoolStatus.Status') = ?", status))
+    page = listing.page(context, KIND, request, default_order="Ascending", conditions=conditions)
     summaries: list[dict[str, Any]] = [
         listing.pick(
             record.document,
@@ -66,6 +69,7 @@ def list_training_jobs(request: Request, context: Context) -> Response:
             "TrainingEndTime",
             "TrainingJobStatus",
             "SecondaryStatus",
+            "WarmPoolStatus",
         )
         | {"LastModifiedTime": record.modified}
         for record in page.records
@@ -92,6 +96,27 @@ def stop_training_job(request: Request, context: Context) -> Response:
     return {}
 
 
+@sagemaker.operation("UpdateTrainingJob")
+def update_training_job(request: Request, context: Context) -> Response:
+    """Change how long the job's warm pool lives."""
+    refuse_members(request, "ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig")
+    record = _existing(request, context)
+    seconds = request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds")
+    if seconds is None:
+        return {"TrainingJobArn": record.arn}
+    kept = warm_pool.extend(record.key.name, context, seconds)
+    if not kept and record.status != "InProgress":
+        raise ValidationException(
+            f"The training job {record.key.name} has no warm pool that is available."
+        )
+
+    def keep(document: Document) -> None:
+        document["ResourceConfig"]["KeepAlivePeriodInSeconds"] = seconds
+
+    JobRecord.of(TRAINING_JOB, record, context).change(keep)
+    return {"TrainingJobArn": record.arn}
+
+
 def interrupt_training_job(name: str, context: Context) -> None:
     """Take spot capacity away from a running job. Raises ValidationException for a job that
     has none, or does not run."""
@@ -106,6 +131,7 @@ def interrupt_training_job(name: str, context: Context) -> None:
 
 def recover(instance: Instance) -> None:
     """End the jobs that ran when the server died: nothing of them runs any more."""
+    warm_pool.recover(instance)
     for record in instance.store.every(KIND, "InProgress", "Stopping"):
         context = instance.context(record.key.account, record.key.region)
         JobRecord.of(TRAINING_JOB, record, context).change(
@@ -160,5 +186,7 @@ def _new_record(request: Request, context: Context) -> Record:
         ),
         "EnableManagedSpotTraining": request.get("EnableManagedSpotTraining", False),
     }
+    if warm_pool.keep_alive(document):
+        document["WarmPoolStatus"] = {"Status": "InUse"}
     start_transition(document, "Starting", "Starting the training job", now)
     return Record(_key(name, context), arn, document, "InProgress", created=now, modified=now)

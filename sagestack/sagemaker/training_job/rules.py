@@ -77,7 +77,7 @@ def _check_resources(request: Request) -> None:
     resources = request.get("ResourceConfig")
     if resources is None:
         raise ValidationException("ResourceConfig is required to create a training job.")
-    refuse_members(resources, "KeepAlivePeriodInSeconds", "TrainingPlanArn")
+    refuse_members(resources, "TrainingPlanArn")
     groups = resources.get("InstanceGroups")
     if groups:
         if "InstanceType" in resources or "InstanceCount" in resources:

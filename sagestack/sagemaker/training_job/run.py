@@ -22,8 +22,9 @@ from sagestack.engine.metrics import MetricCollector
 from sagestack.engine.workspace import LeadsOut, Workspace
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import failure_reason, read_failure, volume_full
+from sagestack.sagemaker.training_job import warm_pool
 from sagestack.sagemaker.training_job.attempt import Attempt, Ended, metrics_of
-from sagestack.sagemaker.training_job.layout import volume_size
+from sagestack.sagemaker.training_job.layout import hosts_of, volume_size
 from sagestack.sagemaker.training_job.outputs import upload_model, upload_output_data
 from sagestack.sagemaker.training_job.status import end, fail, start_transition
 
@@ -60,6 +61,7 @@ def _run(job: JobRecord, control: Control) -> None:
     budget = _Budget(document)
     workspace = Workspace.create(job.context.instance.directory / "jobs", job.arn)
     try:
+        warm_pool.take(job, [workspace.host(host.name) for host in hosts_of(document)])
         while not control.stop_requested:
             attempt = Attempt(job, workspace, metrics)
             begun = time.monotonic()
@@ -134,6 +136,8 @@ def _finish(
         Cause.TIMED_OUT: budget.exceeded(),
     }[ended.cluster.cause]
     _end(job, metrics, model_uri, secondary, budget)
+    if job.read().status == "Completed":
+        warm_pool.leave(job, ended.directories)
 
 
 MESSAGES = {
