@@ -25,18 +25,9 @@ CODE = BASE / "code"
 OUTPUT = BASE / "output"
 BROUGHT = BASE / "input" / "sourcedir.tar.gz"
 """Where the platform puts the code it has fetched."""
-# Hyperparameters that are for the image and not for the script.
-RESERVED = {
-    "sagemaker_program",
-    "sagemaker_submit_directory",
-    "sagemaker_enable_cloudwatch_metrics",
-    "sagemaker_region",
-    "sagemaker_container_log_level",
-    "sagemaker_job_name",
-    "default_user_module_name",
-    "_tuning_objective_metric",
-    "sagemaker_s3_output",
-}
+# Hyperparameters that are for the image and not for the script, beside all that begin with
+# `sagemaker_`.
+RESERVED = ("default_user_module_name", "_tuning_objective_metric")
 
 
 class UserError(Exception):
@@ -53,7 +44,7 @@ def main() -> None:
         if not (CODE / program).is_file():
             raise UserError(f"{program} is not in the submitted code: {names(CODE)}")
         in_child = install_requirements() or not program.endswith(".py")
-        arguments = {k: v for k, v in hyperparameters.items() if k not in RESERVED}
+        arguments = {k: v for k, v in hyperparameters.items() if not is_reserved(k)}
         run(program, arguments, in_child=in_child)
     except UserError as error:
         fail(str(error))
@@ -64,6 +55,10 @@ def main() -> None:
 def read(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((CONFIG / f"{name}.json").read_text())
     return content
+
+
+def is_reserved(name: str) -> bool:
+    return name.startswith("sagemaker_") or name in RESERVED
 
 
 def decode(value: str) -> Any:

@@ -1,6 +1,7 @@
 """The SDK v3, as its users write it. Each function is a scenario."""
 
 import io
+import logging
 import os
 import tarfile
 
@@ -52,8 +53,9 @@ def script_processor_fails():
     processor = ScriptProcessor(
         role=get_execution_role(), image_uri=IMAGE, command=["python3"], **INSTANCE
     )
-    # Its failure is raised where it waits; without the logs it looks every five seconds.
-    processor.run(code=f"{CODE}/process.py", inputs=[numbers()], arguments=["--fail"], logs=False)
+    processor.run(code=f"{CODE}/process.py", inputs=[numbers()], arguments=["--fail"], wait=False)
+    # Waiting in `run`, the SDK 3.27 ends in an AttributeError of its own.
+    processor.latest_job.wait()
 
 
 def framework_processor():
@@ -176,6 +178,7 @@ def doubled(uri):
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)  # its lines of a job's log come by this way
     main(
         [
             *(model_trainer, model_trainer_fails, script_processor, script_processor_fails),
