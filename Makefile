@@ -40,6 +40,7 @@ docs: setup
 
 bench: setup
 	$(BIN)/python benchmarks/deploy.py
+	$(BIN)/python benchmarks/job_overhead.py
 
 clean:
 	@if [ -x $(BIN)/sagestack ]; then $(BIN)/sagestack down --port $(PORT); fi
@@ -82,4 +83,5 @@ lock: $(UV)
 	$(COMPILE) sagestack/images/localstack/requirements.in -o sagestack/images/localstack/requirements.lock
 	for image in sklearn xgboost glue-shell tuner; do $(COMPILE) -c requirements/dev.lock \
 	  sagestack/images/$$image/requirements.in -o sagestack/images/$$image/requirements.lock; done
+	$(COMPILE) requirements/sdk-v2.in -o requirements/sdk-v2.lock
 	$(UV) --version | awk '{print "uv==" $$2}' | $(COMPILE) - -o requirements/tools.lock
