@@ -173,13 +173,11 @@ def test_resources_that_v2_of_the_sdk_sends_are_those_of_the_trials(tuning: Tuni
     definition["HyperParameterTuningResourceConfig"] = definition.pop("ResourceConfig")
     name = tuning.submit(request)
     job = tuning.end(name)
-    assert "ResourceConfig" not in job["TrainingJobDefinition"]
     trial = tuning.training.describe(job["BestTrainingJob"]["TrainingJobName"])
-    assert trial["ResourceConfig"] == {
-        "InstanceType": "ml.m5.large",
-        "InstanceCount": 1,
-        "VolumeSizeInGB": 1,
-    }
+    wanted = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    assert trial["ResourceConfig"] == wanted
+    assert job["TrainingJobDefinition"]["ResourceConfig"] == wanted
+    assert job["TrainingJobDefinition"]["HyperParameterTuningResourceConfig"] == wanted
 
 
 class TestWarmStart:

@@ -87,7 +87,7 @@ def definitions_of(request: Mapping[str, Any]) -> Iterator[Definition]:
 def resources(given: Mapping[str, Any]) -> dict[str, Any]:
     """ResourceConfig, or what HyperParameterTuningResourceConfig prefers: its first choice
     is always free here."""
-    if "ResourceConfig" in given:
+    if "HyperParameterTuningResourceConfig" not in given:
         config: dict[str, Any] = given["ResourceConfig"]
         return config
     flexible = dict(given["HyperParameterTuningResourceConfig"])

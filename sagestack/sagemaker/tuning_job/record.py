@@ -9,7 +9,7 @@ from sagestack.aws.registry import Request
 from sagestack.aws.store import Document, Key, Record
 from sagestack.context import Context
 from sagestack.sagemaker.job_record import JobKind
-from sagestack.sagemaker.tuning_job.definition import OBJECTIVE_METRIC
+from sagestack.sagemaker.tuning_job.definition import OBJECTIVE_METRIC, resources
 
 TUNING_JOB = JobKind(
     "hyper-parameter-tuning-job",
@@ -47,24 +47,27 @@ def new_record(request: Request, context: Context) -> Record:
         },
         "ObjectiveStatusCounters": {"Succeeded": 0, "Pending": 0, "Failed": 0},
     }
-    _tell_objectives(document)
+    _complete(document)
     return Record(key_of(name, context), arn, document, "InProgress", now, now)
 
 
-def _tell_objectives(document: Document) -> None:
-    """Each definition's static hyperparameters tell its algorithm the objective."""
-    shared = document["HyperParameterTuningJobConfig"].get("HyperParameterTuningJobObjective")
+def _complete(document: Document) -> None:
+    """What AWS adds to a request: the early stopping that holds, the objective that the static
+    hyperparameters tell, the resources of a trial. The SDK v2 reads them when it attaches."""
+    config = {"TrainingJobEarlyStoppingType": "Off"} | document["HyperParameterTuningJobConfig"]
+    document["HyperParameterTuningJobConfig"] = config
+    shared = config.get("HyperParameterTuningJobObjective")
 
-    def told(given: dict[str, Any]) -> dict[str, Any]:
+    def completed(given: dict[str, Any]) -> dict[str, Any]:
         metric = (given.get("TuningObjective") or shared)["MetricName"]
         static = {**given.get("StaticHyperParameters", {}), OBJECTIVE_METRIC: metric}
-        return given | {"StaticHyperParameters": static}
+        return given | {"StaticHyperParameters": static, "ResourceConfig": resources(given)}
 
     if "TrainingJobDefinition" in document:
-        document["TrainingJobDefinition"] = told(document["TrainingJobDefinition"])
+        document["TrainingJobDefinition"] = completed(document["TrainingJobDefinition"])
     else:
         document["TrainingJobDefinitions"] = [
-            told(given) for given in document["TrainingJobDefinitions"]
+            completed(given) for given in document["TrainingJobDefinitions"]
         ]
 
 
