@@ -37,6 +37,8 @@ from sagestack.testing.interception import intercept
 LOG = logging.getLogger(__name__)
 STOP_SECONDS = 5.0
 """Between SIGTERM and SIGKILL of a job. AWS gives it 120 s; a test shall not wait for them."""
+HOST = BotoHost(None, MotoSession)
+"""One for all mocks: its clients take long to make, and moto keeps what they made."""
 
 
 class _Emulator:
@@ -82,7 +84,7 @@ class _Emulator:
         self.instance = Instance(
             directory=directory,
             store=Store(directory / "records.sqlite"),
-            host=BotoHost(None, MotoSession),
+            host=HOST,
             images=self._images,
             executor=Executor(max(2, os.cpu_count() or 2)),
             stop_seconds=STOP_SECONDS,
