@@ -19,7 +19,8 @@ TRAIN = """
     import joblib, os, pathlib
     from sklearn.linear_model import LinearRegression
 
-    joblib.dump(LinearRegression().fit([[1, 0], [2, 0], [0, 1]], [10, 20, 1]), "/opt/ml/model/model.joblib")
+    model = LinearRegression().fit([[1, 0], [2, 0], [0, 1]], [10, 20, 1])
+    joblib.dump(model, "/opt/ml/model/model.joblib")
     code = pathlib.Path("/opt/ml/model/code")
     code.mkdir()
     (code / "inference.py").write_text(
