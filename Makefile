@@ -23,7 +23,7 @@ demo: setup
 setup: .venv/.installed node_modules/.installed .venv/.images
 
 test: setup
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 e2e: setup
 	$(BIN)/python -m pytest tests/e2e
