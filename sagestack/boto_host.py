@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -20,6 +22,18 @@ from sagestack.engine.host import LogEvent, NoSuchBucket, NoSuchKey, S3Object
 LOG = logging.getLogger(__name__)
 TRANSFER = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
 MISSING_KEY = ("NoSuchKey", "404")
+
+
+class _Loader(botocore.loaders.Loader):
+    """Keeps the service models for all sessions: to read them is most of what a client costs.
+    boto3 adds its own path to each loader it is given, which is not to add up."""
+
+    @property
+    def search_paths(self) -> list[str]:
+        return list(super().search_paths)
+
+
+_loader = _Loader()
 
 
 class BotoHost:
@@ -49,8 +63,13 @@ class BotoSession:
 
     def __init__(self, account: str, region: str, endpoint_url: str | None) -> None:
         self.account, self.region, self.endpoint_url = account, region, endpoint_url
+        models = botocore.session.Session()
+        models.register_component("data_loader", _loader)
         self._session: Any = boto3.session.Session(
-            aws_access_key_id=account, aws_secret_access_key="sagestack", region_name=region
+            aws_access_key_id=account,
+            aws_secret_access_key="sagestack",
+            region_name=region,
+            botocore_session=models,
         )
         self._clients: dict[str, Any] = {}
         self._log_groups: set[str] = set()
