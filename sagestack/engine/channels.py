@@ -95,8 +95,13 @@ def shard(items: Sequence[Item], index: int, count: int) -> list[Item]:
     return list(items[index::count])
 
 
-def download(aws: AwsSession, items: Sequence[Item], directory: Path) -> None:
-    """Raises InputMissing."""
+def download(
+    aws: AwsSession,
+    items: Sequence[Item],
+    directory: Path,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Once `stopped` says so, what has not begun is left out. Raises InputMissing."""
     directory.mkdir(parents=True, exist_ok=True)
     transfers = [(item, below(directory, item.path)) for item in items]
     for parent in {path.parent for _, path in transfers}:
@@ -104,6 +109,8 @@ def download(aws: AwsSession, items: Sequence[Item], directory: Path) -> None:
 
     def get(transfer: tuple[Item, Path]) -> None:
         item, path = transfer
+        if stopped():
+            return
         try:
             aws.download(item.bucket, item.key, path)
         except NoSuchBucket:

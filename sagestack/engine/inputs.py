@@ -6,7 +6,7 @@ gets it, on the mode: copied before the start, mounted, or piped while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,14 @@ class Inputs:
     """Raises InputMissing where a channel has nothing to give."""
 
     def __init__(
-        self, aws: AwsSession, channels: Sequence[Channel], host_names: Sequence[str]
+        self,
+        aws: AwsSession,
+        channels: Sequence[Channel],
+        host_names: Sequence[str],
+        stopped: Callable[[], bool],
     ) -> None:
-        self._aws, self._host_names = aws, host_names
+        """Where `stopped` says that the job is not wanted any more, its inputs are incomplete."""
+        self._aws, self._host_names, self._stopped = aws, host_names, stopped
         self._channels = [(channel, _items(aws, channel)) for channel in channels]
         self._feeders: list[PipeFeeder] = []
         self._fast_files: list[FastFileChannel] = []
@@ -62,7 +67,7 @@ class Inputs:
                 items = shard(items, takers.index(host), len(takers))
             path = inside(directory, channel.path)
             if channel.mode == "File":
-                download(self._aws, items, path)
+                download(self._aws, items, path, self._stopped)
             elif channel.mode == "FastFile":
                 path.mkdir(parents=True, exist_ok=True)
                 self._fast_files.append(FastFileChannel(self._aws, items, channel.path))

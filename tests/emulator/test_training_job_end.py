@@ -165,6 +165,32 @@ def test_queued_job_is_stopped_at_once(training: TrainingJobs) -> None:
         training.stop(name)
 
 
+def test_stop_while_the_input_comes_does_not_wait_for_all_of_it(
+    training: TrainingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        training.put(f"data/{number}")
+    session = type(training.context.aws)
+    get, brought = session.download, []
+
+    def download(aws: object, bucket: str, key: str, path: object) -> None:
+        brought.append(key)
+        wait_until(lambda: training.describe(name)["TrainingJobStatus"] == "Stopping")
+        get(aws, bucket, key, path)
+
+    name = "stopped-early"
+    request = training.request(
+        "", TrainingJobName=name, channels=[channel("x", f"s3://{BUCKET}/data/")]
+    )
+    monkeypatch.setattr(session, "download", download)
+    training.context.call("sagemaker", "CreateTrainingJob", request)
+    wait_until(lambda: brought)
+    training.stop(name)
+    job = training.end(name)
+    assert statuses(job) == ["Starting", "Downloading", "Stopping", "Stopped"]
+    assert len(brought) < 20
+
+
 def test_children_left_behind_do_not_hold_the_job(training: TrainingJobs) -> None:
     begun = time.monotonic()
     job = training.run("""

@@ -102,7 +102,8 @@ class _ProcessingRun:
         with ExitStack() as stack:
             for host, directory in zip(self._hosts, self._directories, strict=True):
                 lay_out(directory, self._document, self._job.arn, host)
-            inputs = Inputs(self._aws, input_channels(self._document), self._hosts)
+            channels = input_channels(self._document)
+            inputs = Inputs(self._aws, channels, self._hosts, lambda: control.stop_requested)
             stack.callback(inputs.close)
             containers = [
                 self._container(host, directory, inputs.bring(host, directory))

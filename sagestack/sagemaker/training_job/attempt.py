@@ -67,7 +67,7 @@ class Attempt:
         """None where a stop came before the program was started. Raises InputMissing,
         NoSuchBucket, ImageBuildError, SandboxError."""
         with ExitStack() as stack:
-            mounts = self._prepare(stack, advance)
+            mounts = self._prepare(stack, control, advance)
             advance("Training", "Downloading the training image", begins=True)
             containers = [
                 self._container(*each)
@@ -88,14 +88,17 @@ class Attempt:
             )
             return Ended(cluster, self._directories, self._inputs.error())
 
-    def _prepare(self, stack: ExitStack, advance: Advance) -> list[tuple[Mount, ...]]:
+    def _prepare(
+        self, stack: ExitStack, control: Control, advance: Advance
+    ) -> list[tuple[Mount, ...]]:
         for host, directory in zip(self._hosts, self._directories, strict=True):
             lay_out(directory, self._document, host, self._hosts)
             bring_code(self._aws, self._document, directory)
         if self._document.get("InputDataConfig"):
             advance("Downloading", "Downloading input data")
         channels = input_channels(self._document, self._hosts)
-        self._inputs = Inputs(self._aws, channels, [host.name for host in self._hosts])
+        names = [host.name for host in self._hosts]
+        self._inputs = Inputs(self._aws, channels, names, lambda: control.stop_requested)
         stack.callback(self._inputs.close)
         if checkpoint := self._document.get("CheckpointConfig"):
             for directory in self._directories:
