@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from sagestack.engine.host import LogEvent, NoSuchBucket, NoSuchKey, S3Object
 
 LOG = logging.getLogger(__name__)
 TRANSFER = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
+ROLE_SECONDS = 3600.0
+"""How long a role's credentials, which last twelve hours, are given to its jobs."""
 MISSING_KEY = ("NoSuchKey", "404")
 
 
@@ -73,6 +76,7 @@ class BotoSession:
         )
         self._clients: dict[str, Any] = {}
         self._log_groups: set[str] = set()
+        self._roles: dict[tuple[str, str], tuple[dict[str, str], float]] = {}
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
@@ -183,6 +187,15 @@ class BotoSession:
         self.client("events").put_events(Entries=[entry])
 
     def role_environment(self, role_arn: str, session_name: str) -> dict[str, str]:
+        """The same credentials for an hour: to ask for them takes as long as a fork does."""
+        key = role_arn, session_name
+        environment, known_at = self._roles.get(key, ({}, 0.0))
+        if not environment or time.monotonic() - known_at > ROLE_SECONDS:
+            environment = self._assume(role_arn, session_name)
+            self._roles[key] = environment, time.monotonic()
+        return dict(environment)
+
+    def _assume(self, role_arn: str, session_name: str) -> dict[str, str]:
         answer = self.client("sts").assume_role(
             RoleArn=role_arn, RoleSessionName=session_name[:64], DurationSeconds=43200
         )

@@ -7,6 +7,7 @@ bounded: a program that outruns it waits, as it would on a full pipe.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -24,12 +25,12 @@ INTERVAL = 0.2
 
 
 class LogWriter:
-    """Makes the group and the stream at once: clients look for them before the first line."""
+    """Makes the group and the stream at once, as clients look for them before the first line,
+    and on its own thread, as the program need not wait for them."""
 
     def __init__(self, aws: AwsSession, group: str, stream: str) -> None:
         self._aws, self._group, self._stream = aws, group, stream
         self._queue: queue.Queue[LogEvent | None] = queue.Queue(maxsize=50_000)
-        aws.create_log_stream(group, stream)
         self._thread = threading.Thread(target=self._run, name=f"logs-{stream}", daemon=True)
         self._thread.start()
 
@@ -43,14 +44,27 @@ class LogWriter:
         self._thread.join()
 
     def _run(self) -> None:
+        with contextlib.suppress(Exception):
+            self._make_stream()  # else the first batch tries again, and tells
         open_ = True
         while open_:
             batch, open_ = self._collect()
             if batch:
-                try:
-                    self._aws.put_log_events(self._group, self._stream, batch)
-                except Exception:
-                    LOG.exception("%s lines for %s are lost", len(batch), self._stream)
+                self._send(batch)
+
+    def _make_stream(self) -> None:
+        self._aws.create_log_stream(self._group, self._stream)
+
+    def _send(self, batch: list[LogEvent]) -> None:
+        """Where it fails, the stream may have been deleted: make it again, and try once more."""
+        try:
+            self._aws.put_log_events(self._group, self._stream, batch)
+        except Exception:
+            try:
+                self._make_stream()
+                self._aws.put_log_events(self._group, self._stream, batch)
+            except Exception:
+                LOG.exception("%s lines for %s are lost", len(batch), self._stream)
 
     def _collect(self) -> tuple[list[LogEvent], bool]:
         """The next batch, and whether more may come."""
