@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from sagestack.engine.container import Cause, Container, Exit, OnLine, run
+from sagestack.engine.container import Cause, Container, Exit, run
 from sagestack.engine.executor import Control
+from sagestack.engine.output import OnLine
 from sagestack.engine.volume import VolumeWatch
 
 FAILED_GRACE_SECONDS = 5.0

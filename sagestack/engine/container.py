@@ -6,10 +6,8 @@ the time limit that AWS defines: SIGTERM, a grace period, SIGKILL.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -25,20 +23,15 @@ from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.images import Environment
 from sagestack.engine.instance_types import Limits
+from sagestack.engine.output import OnLine, read_lines
 from sagestack.engine.programs import FOLDER
 from sagestack.engine.warm import can_be_forked
 
-LOG = logging.getLogger(__name__)
 INIT = Path(__file__).parent.parent / "container" / "init.py"
 GRACE_SECONDS = 120.0
 """Between SIGTERM and SIGKILL. Source: StopTrainingJob."""
-LONGEST_LINE = 256 * 1024 - 26
-"""Bytes in one CloudWatch Logs event, its overhead taken off."""
-
 FAULT = 125
 """The exit code of a sandbox that could not be made, as Docker tells it."""
-
-OnLine = Callable[[str], None]
 
 
 class SandboxError(Exception):
@@ -101,9 +94,9 @@ class Process:
 
     def __init__(self, child: Child, on_line: OnLine, on_error_line: OnLine | None) -> None:
         self._child = child
-        self._readers = [_reader(child.stdout, on_line)]
+        self._readers = [read_lines(child.stdout, on_line)]
         if child.stderr is not None and on_error_line is not None:
-            self._readers.append(_reader(child.stderr, on_error_line))
+            self._readers.append(read_lines(child.stderr, on_error_line))
         self._lock = threading.Lock()
 
     @property
@@ -267,39 +260,3 @@ def _interpreter_homes(python: Path) -> list[Path]:
         python = python.parent / os.readlink(python)
         links.append(python)
     return [*links[:-1], python.resolve().parent.parent]
-
-
-def _reader(descriptor: int, on_line: OnLine) -> threading.Thread:
-    thread = threading.Thread(target=_read_lines, args=(descriptor, on_line), daemon=True)
-    thread.start()
-    return thread
-
-
-def _read_lines(descriptor: int, on_line: OnLine) -> None:
-    """Cut a stream of bytes into lines. What is not UTF-8 is replaced, not lost."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
-    while chunk := os.read(descriptor, 65536):
-        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-        for line in lines:
-            _tell_lines(_parts(line), on_line)
-        *parts, rest = _parts(rest)
-        _tell_lines(parts, on_line)
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        _tell_lines([rest], on_line)
-
-
-def _parts(line: str) -> list[str]:
-    """A line in parts that a log event can hold; at least one, maybe empty."""
-    longest = LONGEST_LINE // 4  # bytes of a character, at most
-    return [line[start : start + longest] for start in range(0, len(line) or 1, longest)]
-
-
-def _tell_lines(lines: list[str], on_line: OnLine) -> None:
-    """A fault of the listener's must not keep the program from writing on."""
-    for line in lines:
-        try:
-            on_line(line)
-        except Exception:
-            LOG.exception("a line of a program's output is lost")

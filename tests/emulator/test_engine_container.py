@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sagestack.engine.container import LONGEST_LINE, Cause
+from sagestack.engine.container import Cause
+from sagestack.engine.output import LONGEST_LINE
 from tests.emulator.programs import Program
 from tests.waiting import wait_until
 

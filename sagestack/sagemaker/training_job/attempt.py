@@ -16,13 +16,14 @@ from typing import Any
 from sagestack.aws.store import Document
 from sagestack.engine.checkpoints import restore
 from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
-from sagestack.engine.container import Container, OnLine
+from sagestack.engine.container import Container
 from sagestack.engine.continuous import ContinuousUpload
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.inputs import Inputs
 from sagestack.engine.instance_types import GIB, limits_of
 from sagestack.engine.metrics import MetricCollector, MetricDefinition
+from sagestack.engine.output import OnLine
 from sagestack.engine.workspace import Workspace, inside
 from sagestack.sagemaker.job_record import JobRecord
 from sagestack.sagemaker.job_run import JobLog, as_logged, container_command, role_variables
