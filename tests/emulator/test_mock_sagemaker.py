@@ -164,16 +164,21 @@ def test_threads_share_it() -> None:
 
 
 def test_running_job_is_ended_with_the_mock() -> None:
+    others = _children()  # of other tests, such as a LocalStack
     with mock_sagemaker(images=IMAGES):
         training = jobs()
         name = training.create(
             "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
         )
         wait_until(lambda: training.log(name), what="its first line")
-        family = {process.pid for process in psutil.Process().children(recursive=True)}
+        family = _children() - others
         assert family
     running = [pid for pid in family if _is_job(pid)]
     wait_until(lambda: not any(map(psutil.pid_exists, running)), what="the job's end")
+
+
+def _children() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
 
 
 def _is_job(pid: int) -> bool:
