@@ -28,6 +28,20 @@ class JobKind:
     detail_type: str
     """Of the EventBridge event. Source: contract, section 5."""
 
+    @property
+    def label(self) -> str:
+        """In AWS's texts: `training job`."""
+        return self.kind.replace("-", " ")
+
+    @property
+    def arn_member(self) -> str:
+        return self.name_member.removesuffix("Name") + "Arn"
+
+    @property
+    def end_member(self) -> str:
+        """The member with the time of the end: `ProcessingEndTime`."""
+        return self.name_member.removesuffix("JobName") + "EndTime"
+
 
 TRAINING_JOB = JobKind(
     "training-job", "TrainingJobName", "TrainingJobStatus", "SageMaker Training Job State Change"

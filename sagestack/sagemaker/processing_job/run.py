@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from sagestack.aws.store import Document
@@ -24,7 +23,8 @@ from sagestack.engine.images import ImageBuildError
 from sagestack.engine.inputs import Inputs
 from sagestack.engine.instance_types import GIB, limits_of
 from sagestack.engine.workspace import LeadsOut, Workspace, inside, left_at
-from sagestack.sagemaker.job_record import JobRecord
+from sagestack.sagemaker.job_operations import finish
+from sagestack.sagemaker.job_record import PROCESSING_JOB, JobRecord
 from sagestack.sagemaker.job_run import (
     JobLog,
     container_command,
@@ -77,14 +77,6 @@ def run_processing_job(job: JobRecord, control: Control) -> None:
     except Exception:
         LOG.exception("%s", job.arn)
         _end(job, "Failed", INTERNAL_ERROR)
-
-
-def end(document: Document, status: str, reason: str | None = None) -> None:
-    """Write a terminal status into the document."""
-    document["ProcessingJobStatus"] = status
-    document["ProcessingEndTime"] = datetime.now(UTC)
-    if reason:
-        document["FailureReason"] = reason[:1024]
 
 
 class _ProcessingRun:
@@ -194,19 +186,31 @@ class _ProcessingRun:
             if message:
                 document["ExitMessage"] = message
             if document["ProcessingJobStatus"] == "Stopping":
-                end(document, "Stopped")
+                finish(PROCESSING_JOB, document, "Stopped")
             elif ended.full:
-                end(document, "Failed", volume_full(self._cluster["VolumeSizeInGB"]))
+                finish(
+                    PROCESSING_JOB, document, "Failed", volume_full(self._cluster["VolumeSizeInGB"])
+                )
             elif ended.failed is not None:
                 directory = self._directories[ended.failed]
                 code = ended.exits[ended.failed].code
-                end(document, "Failed", failure_reason(read_failure(directory), code))
+                finish(
+                    PROCESSING_JOB,
+                    document,
+                    "Failed",
+                    failure_reason(read_failure(directory), code),
+                )
             elif ended.cause is Cause.STOPPED:
-                end(document, "Stopped")
+                finish(PROCESSING_JOB, document, "Stopped")
             elif ended.cause is Cause.TIMED_OUT:
-                end(document, "Stopped", "ClientError: The job reached its MaxRuntimeInSeconds.")
+                finish(
+                    PROCESSING_JOB,
+                    document,
+                    "Stopped",
+                    "ClientError: The job reached its MaxRuntimeInSeconds.",
+                )
             else:
-                end(document, "Completed")
+                finish(PROCESSING_JOB, document, "Completed")
 
         self._job.change(to_end)
 
@@ -233,4 +237,4 @@ def _exit_message(directories: Sequence[Path]) -> str:
 
 
 def _end(job: JobRecord, status: str, reason: str | None = None) -> None:
-    job.change(partial(end, status=status, reason=reason))
+    job.change(lambda document: finish(PROCESSING_JOB, document, status, reason))

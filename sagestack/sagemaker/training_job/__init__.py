@@ -8,25 +8,30 @@ UpdateTrainingJob.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from sagestack.aws.errors import ResourceInUse, ValidationException
+from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Record, RecordExists
+from sagestack.aws.store import Document, Record
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.algorithms import metric_definitions, runs_algorithm
+from sagestack.sagemaker.job_operations import (
+    begin,
+    described,
+    end_after_death,
+    existing_job,
+    new_document,
+    request_stop,
+)
 from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord
 from sagestack.sagemaker.job_rules import refuse_members
 from sagestack.sagemaker.service import sagemaker
-from sagestack.sagemaker.tags import tags_of
 from sagestack.sagemaker.training_job import warm_pool
 from sagestack.sagemaker.training_job.rules import check_request
 from sagestack.sagemaker.training_job.run import run_training_job
 from sagestack.sagemaker.training_job.status import fail, start_transition
 
-KIND = TRAINING_JOB.kind
 DEFAULT_MAX_RUNTIME = 86_400
 """Seconds. Source: the SDKs' habit; AWS does not say what it does without one."""
 
@@ -34,23 +39,20 @@ DEFAULT_MAX_RUNTIME = 86_400
 @sagemaker.operation("CreateTrainingJob")
 def create_training_job(request: Request, context: Context) -> Response:
     check_request(request, context)
-    record = _new_record(request, context)
-    job = JobRecord.of(TRAINING_JOB, record, context)
-    try:
-        job.create(record, tags_of(request))
-    except RecordExists as taken:
-        raise ResourceInUse(
-            "Training job names must be unique within an AWS account and region, and a "
-            f"training job with this name already exists ({taken.record.arn})"
-        ) from None
-    context.instance.executor.submit(record.arn, partial(run_training_job, job))
-    return {"TrainingJobArn": record.arn}
+    return begin(
+        TRAINING_JOB,
+        _new_document(request, context),
+        request,
+        context,
+        run_training_job,
+        taken="Training job names must be unique within an AWS account and region, and a "
+        "training job with this name already exists ({arn})",
+    )
 
 
 @sagemaker.operation("DescribeTrainingJob")
 def describe_training_job(request: Request, context: Context) -> Response:
-    record = _existing(request, context)
-    return record.document | {"LastModifiedTime": record.modified}
+    return described(_existing(request, context))
 
 
 @sagemaker.operation("ListTrainingJobs")
@@ -59,7 +61,9 @@ def list_training_jobs(request: Request, context: Context) -> Response:
     conditions = []
     if status := request.get("WarmPoolStatusEquals"):
         conditions.append(("json_extract(document, '$.WarmPoolStatus.Status') = ?", status))
-    page = listing.page(context, KIND, request, default_order="Ascending", conditions=conditions)
+    page = listing.page(
+        context, TRAINING_JOB.kind, request, default_order="Ascending", conditions=conditions
+    )
     summaries: list[dict[str, Any]] = [
         listing.pick(
             record.document,
@@ -79,21 +83,10 @@ def list_training_jobs(request: Request, context: Context) -> Response:
 
 @sagemaker.operation("StopTrainingJob")
 def stop_training_job(request: Request, context: Context) -> Response:
-    record = _existing(request, context)
+    def note(document: Document) -> None:
+        start_transition(document, "Stopping", "Stopping the training job")
 
-    def to_stopping(document: Document) -> None:
-        status = document["TrainingJobStatus"]
-        if status not in ("InProgress", "Stopping"):
-            raise ValidationException(
-                f"The request was rejected because the training job is in status {status}."
-            )
-        if status == "InProgress":
-            document["TrainingJobStatus"] = "Stopping"
-            start_transition(document, "Stopping", "Stopping the training job")
-
-    JobRecord.of(TRAINING_JOB, record, context).change(to_stopping)
-    context.instance.executor.stop(record.arn)
-    return {}
+    return request_stop(TRAINING_JOB, _existing(request, context), context, note)
 
 
 @sagemaker.operation("UpdateTrainingJob")
@@ -130,29 +123,13 @@ def interrupt_training_job(name: str, context: Context) -> None:
 
 
 def recover(instance: Instance) -> None:
-    """End the jobs that ran when the server died: nothing of them runs any more."""
     warm_pool.recover(instance)
-    for record in instance.store.every(KIND, "InProgress", "Stopping"):
-        context = instance.context(record.key.account, record.key.region)
-        JobRecord.of(TRAINING_JOB, record, context).change(
-            partial(
-                fail,
-                reason="InternalServerError: The server that ran this job was stopped or died "
-                "before the job ended. Please try again.",
-            )
-        )
+    end_after_death(TRAINING_JOB, instance, fail)
 
 
 def _existing(request: Request, context: Context) -> Record:
-    record = context.store.get(_key(request["TrainingJobName"], context))
-    if record is None:
-        raise ValidationException("Requested resource not found.")
-    return record
-
-
-def _key(name: str, context: Context) -> Key:
-    """Names that differ in case alone are one: an ARN has them in lower case."""
-    return Key.of(context.caller, KIND, name.lower())
+    name = request["TrainingJobName"]
+    return existing_job(TRAINING_JOB, name, context, "Requested resource not found.")
 
 
 def _algorithm(request: Request, context: Context) -> dict[str, Any]:
@@ -164,20 +141,14 @@ def _algorithm(request: Request, context: Context) -> dict[str, Any]:
     return algorithm | {"MetricDefinitions": metric_definitions(image)}
 
 
-def _new_record(request: Request, context: Context) -> Record:
-    name = request["TrainingJobName"]
-    arn = context.caller.arn("sagemaker", f"training-job/{name.lower()}")
+def _new_document(request: Request, context: Context) -> Document:
     now = datetime.now(UTC)
-    document = {member: value for member, value in request.items() if member != "Tags"}
-    document["AlgorithmSpecification"] = _algorithm(request, context)
-    # The SDK v2 reads the key when it attaches to a job; AWS always shows it.
-    document["OutputDataConfig"] = {"KmsKeyId": "", **request["OutputDataConfig"]}
-    document |= {
-        "TrainingJobArn": arn,
-        "TrainingJobStatus": "InProgress",
+    document = new_document(TRAINING_JOB, request, context, now) | {
+        "AlgorithmSpecification": _algorithm(request, context),
+        # The SDK v2 reads the key when it attaches to a job; AWS always shows it.
+        "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
         "SecondaryStatus": "Starting",
         "SecondaryStatusTransitions": [],
-        "CreationTime": now,
         "StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME}
         | request.get("StoppingCondition", {}),
         "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
@@ -189,4 +160,4 @@ def _new_record(request: Request, context: Context) -> Record:
     if warm_pool.keep_alive(document):
         document["WarmPoolStatus"] = {"Status": "InUse"}
     start_transition(document, "Starting", "Starting the training job", now)
-    return Record(_key(name, context), arn, document, "InProgress", created=now, modified=now)
+    return document

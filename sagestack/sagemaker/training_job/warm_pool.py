@@ -44,7 +44,9 @@ def take(job: JobRecord, directories: Sequence[Path]) -> None:
         # Two jobs can find a pool; one of them removes it.
         if pool.document["Signature"] == wanted and context.store.delete(pool.key):
             _move(_place(context, pool.key.name), directories)
-            _tell_owner(pool, context, {"Status": "Reused", "ReusedByJob": job.key.name})
+            _tell_owner(
+                pool, context, {"Status": "Reused", "ReusedByJob": document["TrainingJobName"]}
+            )
             return
 
 

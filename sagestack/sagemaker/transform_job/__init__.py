@@ -11,19 +11,23 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sagestack.aws.errors import ResourceInUse, ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Record, RecordExists
+from sagestack.aws.store import Document, Record
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
-from sagestack.sagemaker.job_record import TRANSFORM_JOB, JobRecord
+from sagestack.sagemaker.job_operations import (
+    begin,
+    end_after_death,
+    existing_job,
+    finish,
+    new_document,
+    request_stop,
+)
+from sagestack.sagemaker.job_record import TRANSFORM_JOB
 from sagestack.sagemaker.model import existing_model
 from sagestack.sagemaker.service import sagemaker
-from sagestack.sagemaker.tags import tags_of
 from sagestack.sagemaker.transform_job.rules import check_model, check_request
-from sagestack.sagemaker.transform_job.run import end, run_transform_job
-
-KIND = TRANSFORM_JOB.kind
+from sagestack.sagemaker.transform_job.run import run_transform_job
 
 
 @sagemaker.operation("CreateTransformJob")
@@ -32,17 +36,15 @@ def create_transform_job(request: Request, context: Context) -> Response:
     check_request(request)
     model = existing_model(request["ModelName"], context).document
     check_model(model)
-    record = _new_record(request, context)
-    job = JobRecord.of(TRANSFORM_JOB, record, context)
-    try:
-        job.create(record, tags_of(request))
-    except RecordExists as taken:
-        raise ResourceInUse(
-            "Job name must be unique within an AWS account and region, and a job with this "
-            f"name already exists ({taken.record.arn})"
-        ) from None
-    context.instance.executor.submit(record.arn, partial(run_transform_job, job, model))
-    return {"TransformJobArn": record.arn}
+    return begin(
+        TRANSFORM_JOB,
+        _new_document(request, context),
+        request,
+        context,
+        partial(run_transform_job, model=model),
+        taken="Job name must be unique within an AWS account and region, and a job with this "
+        "name already exists ({arn})",
+    )
 
 
 @sagemaker.operation("DescribeTransformJob")
@@ -52,7 +54,7 @@ def describe_transform_job(request: Request, context: Context) -> Response:
 
 @sagemaker.operation("ListTransformJobs")
 def list_transform_jobs(request: Request, context: Context) -> Response:
-    page = listing.page(context, KIND, request, default_order="Descending")
+    page = listing.page(context, TRANSFORM_JOB.kind, request, default_order="Descending")
     summaries: list[dict[str, Any]] = [
         listing.pick(
             record.document,
@@ -71,62 +73,29 @@ def list_transform_jobs(request: Request, context: Context) -> Response:
 
 @sagemaker.operation("StopTransformJob")
 def stop_transform_job(request: Request, context: Context) -> Response:
-    record = _existing(request, context)
-
-    def to_stopping(document: Document) -> None:
-        status = document["TransformJobStatus"]
-        if status not in ("InProgress", "Stopping"):
-            raise ValidationException(
-                f"The request was rejected because the transform job is in status {status}."
-            )
-        document["TransformJobStatus"] = "Stopping"
-
-    JobRecord.of(TRANSFORM_JOB, record, context).change(to_stopping)
-    context.instance.executor.stop(record.arn)
-    return {}
+    return request_stop(TRANSFORM_JOB, _existing(request, context), context)
 
 
 def recover(instance: Instance) -> None:
-    """End the jobs that ran when the server died: nothing of them runs any more."""
-    for record in instance.store.every(KIND, "InProgress", "Stopping"):
-        context = instance.context(record.key.account, record.key.region)
-        JobRecord.of(TRANSFORM_JOB, record, context).change(
-            partial(
-                end,
-                status="Failed",
-                reason="InternalServerError: The server that ran this job was stopped or died "
-                "before the job ended. Please try again.",
-            )
-        )
+    end_after_death(
+        TRANSFORM_JOB,
+        instance,
+        lambda document, reason: finish(TRANSFORM_JOB, document, "Failed", reason),
+    )
 
 
 def _existing(request: Request, context: Context) -> Record:
     name = request["TransformJobName"]
-    record = context.store.get(_key(name, context))
-    if record is None:
-        raise ValidationException(f"Could not find requested job with name: {name}")
-    return record
+    missing = f"Could not find requested job with name: {name}"
+    return existing_job(TRANSFORM_JOB, name, context, missing)
 
 
-def _key(name: str, context: Context) -> Key:
-    """Names that differ in case alone are one: an ARN has them in lower case."""
-    return Key.of(context.caller, KIND, name.lower())
-
-
-def _new_record(request: Request, context: Context) -> Record:
-    """The document has the defaults that the service model states."""
-    name = request["TransformJobName"]
-    arn = context.caller.arn("sagemaker", f"transform-job/{name.lower()}")
-    now = datetime.now(UTC)
-    document = {member: value for member, value in request.items() if member != "Tags"}
-    document |= {
-        "TransformJobArn": arn,
-        "TransformJobStatus": "InProgress",
-        "CreationTime": now,
+def _new_document(request: Request, context: Context) -> Document:
+    """With the defaults that the service model states."""
+    return new_document(TRANSFORM_JOB, request, context, datetime.now(UTC)) | {
         "TransformInput": {"CompressionType": "None", "SplitType": "None"}
         | request["TransformInput"],
         "TransformOutput": {"AssembleWith": "None"} | request["TransformOutput"],
         "DataProcessing": {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
         | request.get("DataProcessing", {}),
     }
-    return Record(_key(name, context), arn, document, "InProgress", created=now, modified=now)

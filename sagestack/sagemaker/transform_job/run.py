@@ -27,7 +27,8 @@ from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.images import ImageBuildError, UnknownImage
 from sagestack.engine.s3_uri import parse_s3_uri
 from sagestack.engine.workspace import Workspace
-from sagestack.sagemaker.job_record import JobRecord
+from sagestack.sagemaker.job_operations import finish
+from sagestack.sagemaker.job_record import TRANSFORM_JOB, JobRecord
 from sagestack.sagemaker.model import container_of
 from sagestack.sagemaker.model_container import IsolationUnsupported, server_plan
 from sagestack.sagemaker.transform_job.capture import write_manifests
@@ -52,7 +53,7 @@ GRACE_SECONDS = 5.0
 """At most, between SIGTERM and SIGKILL of a server. Nothing waits for its answers any more."""
 
 
-def run_transform_job(job: JobRecord, model: Document, control: Control) -> None:
+def run_transform_job(job: JobRecord, control: Control, *, model: Document) -> None:
     """Raises nothing: whatever happens ends in the record."""
     try:
         if job.read().status == "Stopping":
@@ -79,14 +80,6 @@ def run_transform_job(job: JobRecord, model: Document, control: Control) -> None
     except Exception:
         LOG.exception("%s", job.arn)
         _end(job, "Failed", INTERNAL_ERROR)
-
-
-def end(document: Document, status: str, reason: str | None = None) -> None:
-    """Write a terminal status into the document."""
-    document["TransformJobStatus"] = status
-    document["TransformEndTime"] = datetime.now(UTC)
-    if reason:
-        document["FailureReason"] = reason[:1024]
 
 
 class _TransformRun:
@@ -188,4 +181,4 @@ def _begin(document: Document, start: datetime) -> None:
 
 
 def _end(job: JobRecord, status: str, reason: str | None = None) -> None:
-    job.change(partial(end, status=status, reason=reason))
+    job.change(lambda document: finish(TRANSFORM_JOB, document, status, reason))
