@@ -38,9 +38,13 @@ class LogWriter:
         """Queue one line. CloudWatch takes no empty event, so an empty line becomes a blank."""
         self._queue.put(LogEvent(int(time.time() * 1000), line or " "))
 
+    def end(self) -> None:
+        """No line comes any more. What is queued is sent meanwhile; `close` waits for it."""
+        self._queue.put(None)
+
     def close(self) -> None:
         """Send what is queued, and end."""
-        self._queue.put(None)
+        self.end()
         self._thread.join()
 
     def _run(self) -> None:

@@ -52,6 +52,12 @@ class Ended:
     """/opt/ml of each host."""
     input_error: Exception | None
     """What kept a pipe from being fed."""
+    logs: tuple[JobLog, ...]
+    """Their last lines are on their way; the job's end waits for them."""
+
+    def wait_for_logs(self) -> None:
+        for log in self.logs:
+            log.close()
 
 
 class Attempt:
@@ -63,6 +69,7 @@ class Attempt:
         self._directories = tuple(workspace.host(host.name) for host in self._hosts)
         self._addresses = host_addresses([host.name for host in self._hosts])
         self._metrics = metrics
+        self._logs: list[JobLog] = []
 
     def carry_out(self, control: Control, advance: Advance, max_seconds: float) -> Ended | None:
         """None where a stop came before the program was started. Raises InputMissing,
@@ -87,7 +94,7 @@ class Attempt:
                 grace=self._job.context.instance.stop_seconds,
                 volume=volume_size(self._document) * GIB,
             )
-            return Ended(cluster, self._directories, self._inputs.error())
+            return Ended(cluster, self._directories, self._inputs.error(), tuple(self._logs))
 
     def _prepare(
         self, stack: ExitStack, control: Control, advance: Advance
@@ -154,7 +161,8 @@ class Attempt:
 
     def _on_line(self, stack: ExitStack, host: Host) -> OnLine:
         log = JobLog(self._aws, LOG_GROUP, self._document["TrainingJobName"], host.name)
-        stack.callback(log.close)
+        stack.callback(log.end)
+        self._logs.append(log)
 
         def on_line(line: str) -> None:
             logged = as_logged(line)

@@ -114,22 +114,19 @@ class _Budget:
 def _finish(
     job: JobRecord, document: Document, ended: Ended, metrics: MetricCollector, budget: _Budget
 ) -> None:
-    """Upload what the job made and write how it ended."""
-    if ended.input_error is not None:
-        reason = _known_reason(ended.input_error)
-        return _fail(job, reason or INTERNAL_ERROR, metrics)
-    if ended.cluster.full:
-        return _fail(job, volume_full(volume_size(document)), metrics)
-    if ended.cluster.failed is not None:
-        try:
+    """Upload what the job made and write how it ended, when its log is complete."""
+    reason, model_uri = None, None
+    try:
+        reason = _reason_to_fail(job, document, ended)
+        if reason is None:
+            if ended.cluster.cause is Cause.EXITED:
+                _advance(job, "Uploading", "Uploading generated training model")
+            model_uri = upload_model(job.context.aws, document, ended.directories)
             upload_output_data(job.context.aws, document, ended.directories)
-        except Exception:
-            LOG.exception("the output data of %s is lost", job.arn)  # its failure matters more
-        return _fail(job, _failure_reason(ended, ended.cluster.failed), metrics)
-    if ended.cluster.cause is Cause.EXITED:
-        _advance(job, "Uploading", "Uploading generated training model")
-    model_uri = upload_model(job.context.aws, document, ended.directories)
-    upload_output_data(job.context.aws, document, ended.directories)
+    finally:
+        ended.wait_for_logs()
+    if reason is not None:
+        return _fail(job, reason, metrics)
     secondary = {
         Cause.EXITED: "Completed",
         Cause.STOPPED: "Stopped",
@@ -138,6 +135,21 @@ def _finish(
     _end(job, metrics, model_uri, secondary, budget)
     if job.read().status == "Completed":
         warm_pool.leave(job, ended.directories)
+
+
+def _reason_to_fail(job: JobRecord, document: Document, ended: Ended) -> str | None:
+    """None for a job whose hosts did not fail. What one has left of output data is kept."""
+    if ended.input_error is not None:
+        return _known_reason(ended.input_error) or INTERNAL_ERROR
+    if ended.cluster.full:
+        return volume_full(volume_size(document))
+    if ended.cluster.failed is None:
+        return None
+    try:
+        upload_output_data(job.context.aws, document, ended.directories)
+    except Exception:
+        LOG.exception("the output data of %s is lost", job.arn)  # its failure matters more
+    return _failure_reason(ended, ended.cluster.failed)
 
 
 MESSAGES = {
