@@ -40,12 +40,13 @@ def main() -> None:
     try:
         hyperparameters = {key: decode(value) for key, value in read("hyperparameters").items()}
         program = setting("sagemaker_program", hyperparameters)
-        fetch_code(setting("sagemaker_submit_directory", hyperparameters))
+        source = setting("sagemaker_submit_directory", hyperparameters)
+        fetch_code(source)
         if not (CODE / program).is_file():
             raise UserError(f"{program} is not in the submitted code: {names(CODE)}")
         in_child = install_requirements() or not program.endswith(".py")
         arguments = {k: v for k, v in hyperparameters.items() if not is_reserved(k)}
-        run(program, arguments, in_child=in_child)
+        run(program, arguments, source, in_child=in_child)
     except UserError as error:
         fail(str(error))
     except Exception:
@@ -131,10 +132,11 @@ def install_requirements() -> bool:
     return True
 
 
-def run(program: str, arguments: dict[str, Any], *, in_child: bool) -> NoReturn:
+def run(program: str, arguments: dict[str, Any], source: str, *, in_child: bool) -> NoReturn:
     """Run the user's program, note how it went, and end with its exit code."""
     command = [*interpreter(program), *as_arguments(arguments)]
     os.environ.update(script_variables(program, arguments, command))
+    os.environ["SM_MODULE_DIR"] = source
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, (str(CODE), os.environ.get("PYTHONPATH")))
     )
@@ -208,7 +210,6 @@ def script_variables(program: str, arguments: dict[str, Any], command: list[str]
         "NUM_GPUS": 0,
         "NUM_NEURONS": 0,
         "MODEL_DIR": str(BASE / "model"),
-        "MODULE_DIR": str(CODE),
         "OUTPUT_INTERMEDIATE_DIR": str(OUTPUT / "intermediate"),
         "USER_ARGS": command[2:],
         **{f"CHANNEL_{name.upper()}": str(data / name) for name in channels},
