@@ -17,7 +17,14 @@ from sagestack.aws.errors import AwsError
 from sagestack.context import Instance
 from sagestack.sagemaker.training_job import interrupt_training_job
 
-KINDS = ("training-job", "processing-job", "transform-job", "endpoint", "glue-job-run")
+KINDS = (
+    "training-job",
+    "processing-job",
+    "hyper-parameter-tuning-job",
+    "transform-job",
+    "endpoint",
+    "glue-job-run",
+)
 
 
 def serve_routes(instance: Instance) -> None:
