@@ -17,6 +17,7 @@ from pathlib import Path
 from localstack import config
 from localstack.runtime import get_current_runtime, hooks
 from localstack.runtime.server import twisted as twisted_server
+from localstack.services.s3 import provider as s3_provider
 from twisted.internet import endpoints as twisted_endpoints
 
 from sagestack.aws.store import Store
@@ -79,6 +80,7 @@ def sagestack_start() -> None:
     """Before the gateway listens."""
     atexit.register(_end_process)
     _listen_where_told()
+    _keep_objects_apart()
     mend_policy_simulation()
     if seconds := float(os.environ.get("SAGESTACK_HOLD_STACKS") or 0):
         from sagestack.localstack.hold import hold_stacks  # CloudFormation, only where asked for
@@ -112,6 +114,12 @@ def _end_process() -> None:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(runtime.exit_code)
+
+
+def _keep_objects_apart() -> None:
+    """LocalStack 4.14 keeps the objects of S3 in one directory of the machine's, for every
+    instance and every user. Give this instance one of its own, before S3 is asked for."""
+    s3_provider.DEFAULT_S3_TMP_DIR = str(Path(config.dirs.tmp) / "s3-storage")
 
 
 def _listen_where_told() -> None:

@@ -137,6 +137,21 @@ def test_two_instances_do_not_disturb_each_other(live: Live, another: Live) -> N
     assert one.status(one.describe("same")) == "Completed"
 
 
+def test_bucket_of_one_name_is_each_instances_own(live: Live, another: Live) -> None:
+    another.up()
+    one, two = training_on(live).s3, training_on(another).s3
+    large = bytes(4 * 1024**2)  # past what LocalStack keeps in memory
+    for s3 in (one, two):
+        s3.create_bucket(Bucket="of-one-name")
+        s3.put_object(Bucket="of-one-name", Key="object", Body=large)
+    two.delete_object(Bucket="of-one-name", Key="object")
+    two.delete_bucket(Bucket="of-one-name")
+    one.put_object(Bucket="of-one-name", Key="second", Body=large)
+    another.down()
+    for key in ("object", "second"):
+        assert one.get_object(Bucket="of-one-name", Key=key)["Body"].read() == large
+
+
 def test_foreground_ends_with_an_interrupt(another: Live) -> None:
     process = subprocess.Popen(
         [str(BIN / "sagestack"), "up", "--foreground", "--port", str(another.port)],
