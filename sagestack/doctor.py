@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from sagestack.engine.container import probe_sandbox
+from sagestack.engine.fast_file import why_unavailable
 from sagestack.engine.images import BUILT_IN, Images
 from sagestack.paths import environments_directory, home
 from sagestack.server import LOCALSTACK, server_on
@@ -31,6 +32,7 @@ def diagnose(port: int) -> list[Check]:
         _python(),
         _system(),
         _sandbox(),
+        _fast_file(),
         _disk(),
         *_environments(),
         _port(port),
@@ -73,6 +75,13 @@ def _sandbox() -> Check:
         "this machine refuses namespaces; jobs run, but with SAGEMAKER_BASE_DIR for /opt/ml",
         fix,
     )
+
+
+def _fast_file() -> Check:
+    reason = why_unavailable()
+    if reason is None:
+        return Check("FastFile", "ok", "FUSE can be mounted")
+    return Check("FastFile", "warning", f"jobs with this input mode are refused: {reason}")
 
 
 def _disk() -> Check:

@@ -29,6 +29,18 @@ BLOCK = 8 * 1024**2
 KEPT_BLOCKS = 8
 
 
+DEVICE = "/dev/fuse"
+
+
+def why_unavailable() -> str | None:
+    """What keeps FastFile from working on this machine; None where it works."""
+    if not os.path.exists(DEVICE):
+        return f"there is no {DEVICE} (load it with: sudo modprobe fuse)"
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return f"{DEVICE} can't be opened (allow it with: sudo chmod 666 {DEVICE})"
+    return None
+
+
 @dataclass(frozen=True)
 class Mount:
     """A file system to be mounted in a sandbox: where, and the socket its descriptor goes to."""

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from sagestack.aws.errors import ValidationException
+from sagestack.engine.fast_file import why_unavailable
 from tests.emulator.jobs import TrainingJobs
+
+needs_fuse = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
 
 READ_PIPE = """
 import json
@@ -110,6 +113,7 @@ def test_manifest_that_names_what_is_not_there_fails_the_job(training: TrainingJ
     assert "gone.csv" in job["FailureReason"]
 
 
+@needs_fuse
 def test_fast_file_shows_a_tree_that_is_read_only(training: TrainingJobs) -> None:
     training.put("deep/x.txt", "x" * 10_000)
     training.put("deep/sub/y.txt", "y")
@@ -136,6 +140,7 @@ def test_fast_file_shows_a_tree_that_is_read_only(training: TrainingJobs) -> Non
     }
 
 
+@needs_fuse
 def test_fast_file_fetches_nothing_that_is_not_read(
     training: TrainingJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +159,16 @@ def test_fast_file_fetches_nothing_that_is_not_read(
     script = "print(open('/opt/ml/input/data/train/wanted.txt').read() and '{}')"
     answer(training, script, channel("s3://lake/lazy/", InputMode="FastFile"))
     assert set(fetched) == {"lazy/wanted.txt"}
+
+
+def test_fast_file_is_refused_where_the_machine_lacks_it(
+    training: TrainingJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sagestack.engine.fast_file.DEVICE", "/dev/nothing")
+    request = training.request("")
+    request["InputDataConfig"].append(channel("s3://lake/p/", InputMode="FastFile"))
+    with pytest.raises(ValidationException, match="there is no /dev/nothing"):
+        training.create("", InputDataConfig=request["InputDataConfig"])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request
 from sagestack.context import Context
+from sagestack.engine.fast_file import why_unavailable
 from sagestack.engine.metrics import BadMetric, MetricDefinition
 from sagestack.sagemaker.job_rules import (
     has_program,
@@ -153,6 +154,8 @@ def _check_channel(channel: dict[str, Any], mode: str, groups: set[str]) -> None
 
 def _check_data_type(source: dict[str, Any], mode: str, where: str) -> None:
     kind = source["S3DataType"]
+    if mode == "FastFile" and (reason := why_unavailable()):
+        raise refuse(f"FastFile mode on this machine: {reason} ({where})")
     if kind == "Converse":
         raise refuse(f"S3DataType Converse ({where})")
     if kind != "S3Prefix" and mode == "FastFile":
