@@ -154,12 +154,12 @@ def _check_channel(channel: dict[str, Any], mode: str, groups: set[str]) -> None
 
 def _check_data_type(source: dict[str, Any], mode: str, where: str) -> None:
     kind = source["S3DataType"]
-    if mode == "FastFile" and (reason := why_unavailable()):
-        raise refuse(f"FastFile mode on this machine: {reason} ({where})")
     if kind == "Converse":
         raise refuse(f"S3DataType Converse ({where})")
     if kind != "S3Prefix" and mode == "FastFile":
         raise ValidationException(f"FastFile mode supports S3Prefix only ({where}).")
+    if mode == "FastFile" and (reason := why_unavailable()):
+        raise refuse(f"FastFile mode on this machine: {reason} ({where})")
     if (kind == "AugmentedManifestFile") != bool(source.get("AttributeNames")):
         raise ValidationException(
             f"AttributeNames is required with, and only with, AugmentedManifestFile ({where})."
