@@ -5,14 +5,36 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sagestack.engine.host import AwsSession
-from sagestack.engine.images import Environment
+from sagestack.engine.channels import InputMissing
+from sagestack.engine.container import SandboxError
+from sagestack.engine.host import AwsSession, NoSuchBucket
+from sagestack.engine.images import Environment, ImageBuildError
 from sagestack.engine.logs import LogWriter
 from sagestack.engine.programs import image_program
 from sagestack.engine.workspace import LeadsOut, left_at
 
 LONGEST_FAILURE = 1024
 """Characters of /opt/ml/output/failure that become the FailureReason."""
+
+
+INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
+"""The FailureReason of a fault of our own."""
+
+
+def known_reason(error: Exception, *request_errors: type[Exception]) -> str | None:
+    """The FailureReason of what the request or the machine is to blame for; None for our own
+    faults. `request_errors` are those that only one kind of job has."""
+    match error:
+        case SandboxError():
+            return f"InternalServerError: {error}"
+        case NoSuchBucket():
+            return f"ClientError: S3 bucket does not exist: {error}"
+        case ImageBuildError():
+            return f"ClientError: The image could not be built: {error}"
+        case InputMissing() | LeadsOut():
+            return f"ClientError: {error}"
+        case _:
+            return f"ClientError: {error}" if isinstance(error, request_errors) else None
 
 
 class JobLog(LogWriter):

@@ -228,7 +228,10 @@ def test_describe_has_the_times_of_a_job_that_ended(training: TrainingJobs) -> N
 
 
 def test_workspace_is_gone_when_the_job_has_ended(training: TrainingJobs) -> None:
-    training.run("open('/opt/ml/model/m', 'w'); open('/tmp/t', 'w'); open('/root/h', 'w')")
+    training.run(
+        "import os; open('/opt/ml/model/m', 'w'); open('/tmp/t', 'w'); "
+        "open(os.path.expanduser('~/h'), 'w')"
+    )
     jobs = training.context.instance.directory / "jobs"
     training.context.instance.executor.close(10)
     assert list(jobs.iterdir()) == []

@@ -12,23 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sagestack.aws.store import Document
-from sagestack.engine.channels import InputMissing, upload_directory
+from sagestack.engine.channels import upload_directory
 from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
-from sagestack.engine.container import Cause, Container, SandboxError
+from sagestack.engine.container import Cause, Container
 from sagestack.engine.continuous import ContinuousUpload
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
-from sagestack.engine.host import NoSuchBucket
-from sagestack.engine.images import ImageBuildError
 from sagestack.engine.inputs import Inputs
 from sagestack.engine.instance_types import GIB, limits_of
-from sagestack.engine.workspace import LeadsOut, Workspace, inside, left_at
+from sagestack.engine.workspace import Workspace, inside, left_at
 from sagestack.sagemaker.job_operations import finish
 from sagestack.sagemaker.job_record import PROCESSING_JOB, JobRecord
 from sagestack.sagemaker.job_run import (
+    INTERNAL_ERROR,
     JobLog,
     container_command,
     failure_reason,
+    known_reason,
     read_failure,
     role_variables,
     small_file,
@@ -43,7 +43,6 @@ from sagestack.sagemaker.processing_job.layout import (
 
 LOG = logging.getLogger(__name__)
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
-INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 LONGEST_MESSAGE = 1024
 """Bytes of /opt/ml/output/message, of all hosts together, that become the ExitMessage."""
 
@@ -64,19 +63,11 @@ def run_processing_job(job: JobRecord, control: Control) -> None:
             _ProcessingRun(job, workspace).carry_out(control)
         finally:
             workspace.remove()
-    except InputMissing as error:
-        _end(job, "Failed", f"ClientError: {error}")
-    except NoSuchBucket as error:
-        _end(job, "Failed", f"ClientError: S3 bucket does not exist: {error}")
-    except ImageBuildError as error:
-        _end(job, "Failed", f"ClientError: The image could not be built: {error}")
-    except (BadExitMessage, LeadsOut) as error:
-        _end(job, "Failed", f"ClientError: {error}")
-    except SandboxError as error:
-        _end(job, "Failed", f"InternalServerError: {error}")
-    except Exception:
-        LOG.exception("%s", job.arn)
-        _end(job, "Failed", INTERNAL_ERROR)
+    except Exception as error:
+        reason = known_reason(error, BadExitMessage)
+        if reason is None:
+            LOG.exception("%s", job.arn)
+        _end(job, "Failed", reason or INTERNAL_ERROR)
 
 
 class _ProcessingRun:

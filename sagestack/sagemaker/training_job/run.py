@@ -13,15 +13,18 @@ from functools import partial
 from pathlib import Path
 
 from sagestack.aws.store import Document
-from sagestack.engine.channels import InputMissing
-from sagestack.engine.container import Cause, SandboxError
+from sagestack.engine.container import Cause
 from sagestack.engine.executor import Control
-from sagestack.engine.host import NoSuchBucket
-from sagestack.engine.images import ImageBuildError
 from sagestack.engine.metrics import MetricCollector
-from sagestack.engine.workspace import LeadsOut, Workspace
+from sagestack.engine.workspace import Workspace
 from sagestack.sagemaker.job_record import JobRecord
-from sagestack.sagemaker.job_run import failure_reason, read_failure, volume_full
+from sagestack.sagemaker.job_run import (
+    INTERNAL_ERROR,
+    failure_reason,
+    known_reason,
+    read_failure,
+    volume_full,
+)
 from sagestack.sagemaker.training_job import warm_pool
 from sagestack.sagemaker.training_job.attempt import Attempt, Ended, metrics_of
 from sagestack.sagemaker.training_job.layout import hosts_of, volume_size
@@ -29,7 +32,6 @@ from sagestack.sagemaker.training_job.outputs import upload_model, upload_output
 from sagestack.sagemaker.training_job.status import end, fail, start_transition
 
 LOG = logging.getLogger(__name__)
-INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 
 
 def run_training_job(job: JobRecord, control: Control) -> None:
@@ -42,7 +44,7 @@ def run_training_job(job: JobRecord, control: Control) -> None:
             try:
                 return _run(job, control)
             except Exception as error:
-                reason = _known_reason(error)
+                reason = known_reason(error)
                 if reason is not None:
                     return _fail(job, reason)
                 LOG.exception("%s", job.arn)
@@ -140,7 +142,7 @@ def _finish(
 def _reason_to_fail(job: JobRecord, document: Document, ended: Ended) -> str | None:
     """None for a job whose hosts did not fail. What one has left of output data is kept."""
     if ended.input_error is not None:
-        return _known_reason(ended.input_error) or INTERNAL_ERROR
+        return known_reason(ended.input_error) or INTERNAL_ERROR
     if ended.cluster.full:
         return volume_full(volume_size(document))
     if ended.cluster.failed is None:
@@ -201,22 +203,6 @@ def _keep_metrics(document: Document, metrics: MetricCollector) -> None:
 def _failure_reason(ended: Ended, host: int) -> str:
     directory: Path = ended.directories[host]
     return failure_reason(read_failure(directory), ended.cluster.exits[host].code)
-
-
-def _known_reason(error: Exception) -> str | None:
-    """The FailureReason of what the request or the machine is to blame for; None for our own
-    faults."""
-    match error:
-        case SandboxError():
-            return f"InternalServerError: {error}"
-        case InputMissing() | LeadsOut():
-            return f"ClientError: {error}"
-        case NoSuchBucket():
-            return f"ClientError: S3 bucket does not exist: {error}"
-        case ImageBuildError():
-            return f"ClientError: The image could not be built: {error}"
-        case _:
-            return None
 
 
 def _advance(job: JobRecord, status: str, message: str, *, begins: bool = False) -> None:

@@ -16,7 +16,6 @@ from functools import partial
 
 from sagestack.aws.store import Document
 from sagestack.engine.channels import (
-    InputMissing,
     Item,
     in_parallel,
     items_of_manifest,
@@ -24,11 +23,12 @@ from sagestack.engine.channels import (
 )
 from sagestack.engine.executor import Control
 from sagestack.engine.host import NoSuchBucket
-from sagestack.engine.images import ImageBuildError, UnknownImage
+from sagestack.engine.images import UnknownImage
 from sagestack.engine.s3_uri import parse_s3_uri
 from sagestack.engine.workspace import Workspace
 from sagestack.sagemaker.job_operations import finish
 from sagestack.sagemaker.job_record import TRANSFORM_JOB, JobRecord
+from sagestack.sagemaker.job_run import INTERNAL_ERROR, known_reason
 from sagestack.sagemaker.model import container_of
 from sagestack.sagemaker.model_container import IsolationUnsupported, server_plan
 from sagestack.sagemaker.transform_job.capture import write_manifests
@@ -40,7 +40,6 @@ from sagestack.serving.fleet import in_parallel as side_by_side
 from sagestack.serving.server import ServerFailed, ServerPlan, ServerStopped
 
 LOG = logging.getLogger(__name__)
-INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 NO_PING = (
     "AlgorithmError: Model container failed to respond to ping. Please ensure /ping endpoint is "
     "implemented and responds with an HTTP 200 status code"
@@ -71,15 +70,11 @@ def run_transform_job(job: JobRecord, control: Control, *, model: Document) -> N
         if control.stop_requested:
             return _end(job, "Stopped")
         _end(job, "Failed", NO_PING)
-    except NoSuchBucket as error:
-        _end(job, "Failed", f"ClientError: S3 bucket does not exist: {error}")
-    except ImageBuildError as error:
-        _end(job, "Failed", f"ClientError: The image could not be built: {error}")
-    except (InputMissing, ArtifactMissing, UnknownImage, IsolationUnsupported) as error:
-        _end(job, "Failed", f"ClientError: {error}")
-    except Exception:
-        LOG.exception("%s", job.arn)
-        _end(job, "Failed", INTERNAL_ERROR)
+    except Exception as error:
+        reason = known_reason(error, ArtifactMissing, UnknownImage, IsolationUnsupported)
+        if reason is None:
+            LOG.exception("%s", job.arn)
+        _end(job, "Failed", reason or INTERNAL_ERROR)
 
 
 class _TransformRun:

@@ -23,6 +23,7 @@ from sagestack.engine.executor import Control
 from sagestack.engine.images import ImageBuildError
 from sagestack.engine.metrics import MetricValue
 from sagestack.sagemaker.job_record import JobRecord
+from sagestack.sagemaker.job_run import INTERNAL_ERROR
 from sagestack.sagemaker.tags import tag_list
 from sagestack.sagemaker.tuning_job import record
 from sagestack.sagemaker.tuning_job.definition import Definition, definitions_of
@@ -39,7 +40,6 @@ from sagestack.sagemaker.tuning_job.warm_start import (
 )
 
 LOG = logging.getLogger(__name__)
-INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 STOPPED = Verdict("Stopped")
 
 
