@@ -66,6 +66,16 @@ def test_job_that_is_not_like_it_gets_nothing(training: TrainingJobs, other: Any
     pool(training, first, "Available")
 
 
+def test_pool_is_there_when_the_job_is_seen_completed(training: TrainingJobs) -> None:
+    name = training.run(COUNT, **kept(600))["TrainingJobName"]
+    assert training.describe(name)["WarmPoolStatus"] == {"Status": "Available"}
+
+
+def test_job_that_fails_leaves_no_pool(training: TrainingJobs) -> None:
+    name = training.run("raise SystemExit(1)", **kept(600))["TrainingJobName"]
+    assert training.describe(name)["WarmPoolStatus"] == {"Status": "Terminated"}
+
+
 def test_pool_ends_when_its_time_is_over(training: TrainingJobs) -> None:
     name = training.run(COUNT, **kept(1))["TrainingJobName"]
     assert pool(training, name, "Terminated")["ResourceRetainedBillableTimeInSeconds"] >= 1
@@ -75,7 +85,6 @@ def test_update_ends_a_pool_and_a_pool_that_is_gone_can_not_be_updated(
     training: TrainingJobs,
 ) -> None:
     name = training.run(COUNT, **kept(600))["TrainingJobName"]
-    pool(training, name, "Available")
     update = {"TrainingJobName": name, "ResourceConfig": {"KeepAlivePeriodInSeconds": 0}}
     training.context.call("sagemaker", "UpdateTrainingJob", update)
     pool(training, name, "Terminated")

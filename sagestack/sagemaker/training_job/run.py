@@ -134,9 +134,10 @@ def _finish(
         Cause.STOPPED: "Stopped",
         Cause.TIMED_OUT: budget.exceeded(),
     }[ended.cluster.cause]
-    _end(job, metrics, model_uri, secondary, budget)
-    if job.read().status == "Completed":
-        warm_pool.leave(job, ended.directories)
+    left = secondary == "Completed" and warm_pool.leave(job, ended.directories)
+    _end(job, metrics, model_uri, secondary, budget, left)
+    if left and job.read().status != "Completed":
+        warm_pool.end(job.key.name, job.context)
 
 
 def _reason_to_fail(job: JobRecord, document: Document, ended: Ended) -> str | None:
@@ -168,9 +169,11 @@ def _end(
     model_uri: str | None,
     secondary: str,
     budget: _Budget,
+    pool_left: bool = False,
 ) -> None:
     def to_end(document: Document) -> None:
         _keep_metrics(document, metrics)
+        warm_pool.settle(document, pool_left)
         if model_uri:
             document["ModelArtifacts"] = {"S3ModelArtifacts": model_uri}
         # A stop that was asked for is what the job ends by, also when it came too late.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sagestack.aws.store import Document
+from sagestack.sagemaker.training_job import warm_pool
 
 TERMINAL = ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded")
 
@@ -43,4 +44,5 @@ def end(document: Document, status: str, secondary: str, message: str) -> None:
 
 def fail(document: Document, reason: str) -> None:
     document["FailureReason"] = reason[:1024]
+    warm_pool.settle(document, left=False)
     end(document, "Failed", "Failed", "Training job failed")

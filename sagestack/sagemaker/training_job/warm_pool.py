@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document, Key, Query, Record, RecordExists, RecordMissing
+from sagestack.aws.store import Document, Key, Query, Record, RecordMissing
 from sagestack.context import Context, Instance
 from sagestack.engine.workspace import LeadsOut, left_at
 from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord
@@ -50,12 +50,13 @@ def take(job: JobRecord, directories: Sequence[Path]) -> None:
             return
 
 
-def leave(job: JobRecord, directories: Sequence[Path]) -> None:
-    """Keep the hosts' caches of a job that has completed."""
+def leave(job: JobRecord, directories: Sequence[Path]) -> bool:
+    """Keep the hosts' caches of a job about to complete: who sees it completed finds the pool.
+    False where the job asked for none."""
     document = job.read().document
     seconds = keep_alive(document)
     if not seconds:
-        return
+        return False
     place = _place(job.context, job.key.name)
     for directory in directories:
         with contextlib.suppress(LeadsOut):  # a program's link is not followed
@@ -68,12 +69,16 @@ def leave(job: JobRecord, directories: Sequence[Path]) -> None:
         "Signature": _signature(document),
         "Expires": now + timedelta(seconds=seconds),
     }
-    job.change(lambda document: _set_status(document, {"Status": "Available"}))
-    try:
-        job.context.store.create(Record(Key.of(job.context.caller, KIND, job.key.name), "", pool))
-    except RecordExists:
-        return
+    job.context.store.create(Record(Key.of(job.context.caller, KIND, job.key.name), "", pool))
     _watch(job.key.name, job.context, seconds)
+    return True
+
+
+def settle(document: Document, left: bool) -> None:
+    """Write into the document of a job that ends whether it has left a pool. Another job may
+    have taken the pool by now, or its time may be over: that stays."""
+    if document.get("WarmPoolStatus", {}).get("Status") == "InUse":
+        _set_status(document, {"Status": "Available" if left else "Terminated"})
 
 
 def extend(name: str, context: Context, seconds: int) -> bool:
@@ -93,7 +98,7 @@ def extend(name: str, context: Context, seconds: int) -> bool:
 def recover(instance: Instance) -> None:
     """Nothing is kept past the end of the server."""
     for pool in instance.store.every(KIND, ""):
-        _end(pool.key.name, instance.context(pool.key.account, pool.key.region))
+        end(pool.key.name, instance.context(pool.key.account, pool.key.region))
 
 
 def _watch(name: str, context: Context, seconds: float) -> None:
@@ -105,10 +110,11 @@ def _watch(name: str, context: Context, seconds: float) -> None:
 def _end_if_due(name: str, context: Context) -> None:
     pool = context.store.get(Key.of(context.caller, KIND, name))
     if pool is not None and pool.document["Expires"] <= datetime.now(UTC):
-        _end(name, context)
+        end(name, context)
 
 
-def _end(name: str, context: Context) -> None:
+def end(name: str, context: Context) -> None:
+    """End the pool that the job of this name left, where there is one."""
     if pool := context.store.delete(Key.of(context.caller, KIND, name)):
         shutil.rmtree(_place(context, name), ignore_errors=True)
         _tell_owner(pool, context, {"Status": "Terminated"})
