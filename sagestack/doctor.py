@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sagestack.engine.container import probe_sandbox
+from sagestack.engine import namespaces
 from sagestack.engine.fast_file import why_unavailable
 from sagestack.engine.images import BUILT_IN, Images
 from sagestack.paths import environments_directory, home
@@ -54,7 +54,7 @@ def _system() -> Check:
 
 
 def _sandbox() -> Check:
-    if probe_sandbox():
+    if namespaces.can_be_made():
         return Check("sandbox", "ok", "namespaces are allowed, so /opt/ml is each job's own")
     fixes = {
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1",

@@ -2,6 +2,7 @@
 
 Started by engine/container.py with a plan as the first line of stdin; each later line is a
 command: `terminate` or `kill`. The end of stdin means that the server died, and kills too.
+With --hold it starts no program: it makes namespaces and keeps them (engine/namespaces.py).
 
     server ── outer (this file) ── inner: pid 1 of the sandbox ── program ── its children
 
@@ -41,15 +42,16 @@ def main(execute: Callable[[Plan], NoReturn] | None = None, report: int | None =
     """Carry out the plan on stdin. `execute` becomes the program; `report` is a descriptor
     that is told the exit code, one byte, before we end with it."""
     plan, commands = read_plan()
+    holds = sys.argv[1:] == ["--hold"]
     try:
-        unshare(isolate_network=plan["isolate_network"])
+        unshare(isolate_network=plan["isolate_network"], network_of=plan["network_of"])
         sandboxed = True
     except OSError as error:
-        if plan["isolate_network"]:
+        if plan["isolate_network"] and not holds:
             end_by_fault(plan, f"network isolation needs Linux namespaces: {error}", report)
         sandboxed = False
-    if sys.argv[1:] == ["--probe"]:
-        os._exit(0 if sandboxed else 1)
+    if holds:
+        hold(commands, sandboxed)
     # A signal waits until there is someone to handle it: pid 1 loses what it does not handle.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     if not sandboxed:
@@ -64,6 +66,14 @@ def main(execute: Callable[[Plan], NoReturn] | None = None, report: int | None =
         run_inner(plan, sandboxed, execute or execute_command)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end(supervise(inner, commands, sandboxed), report)
+
+
+def hold(commands: Commands, sandboxed: bool) -> NoReturn:
+    """Tell whether there are namespaces, and keep them for others to join."""
+    os.write(1, b"held\n" if sandboxed else b"none\n")
+    while not commands.lines:
+        commands.read()
+    os._exit(0)
 
 
 class Commands:

@@ -35,9 +35,14 @@ MOST_PROCESSES = 4096
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def unshare(*, isolate_network: bool) -> None:
-    """Namespaces of our own: by root's right, or else by those of a new user namespace."""
+def unshare(*, isolate_network: bool, network_of: int | None = None) -> None:
+    """Namespaces of our own: by root's right, or else by those of a new user namespace. An
+    isolated network is our own too, or the one of the process `network_of`."""
     flags = os.CLONE_NEWNS | os.CLONE_NEWPID | os.CLONE_NEWIPC | os.CLONE_NEWUTS
+    if network_of is not None:
+        join_network(network_of)
+        os.unshare(flags)
+        return
     if isolate_network:
         flags |= os.CLONE_NEWNET
     try:
@@ -47,6 +52,15 @@ def unshare(*, isolate_network: bool) -> None:
         enter_user_namespace(flags)
     if isolate_network:
         raise_loopback()
+
+
+def join_network(holder: int) -> None:
+    """Enter the network namespace of a process of ours, by way of the user namespace that
+    gave it the right to make one."""
+    with open(f"/proc/{holder}/ns/user") as user, open(f"/proc/{holder}/ns/net") as network:
+        if not os.path.samefile(user.fileno(), "/proc/self/ns/user"):
+            os.setns(user.fileno(), os.CLONE_NEWUSER)
+        os.setns(network.fileno(), os.CLONE_NEWNET)
 
 
 def try_out(flags: int) -> None:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import IO, Protocol
 
+INIT = Path(__file__).parent.parent / "container" / "init.py"
+
 
 class Child(Protocol):
     """`stdin` is its lifeline: the child ends when that closes, which it does when we die,
@@ -50,11 +52,11 @@ class Spawned:
             return None
 
 
-def spawn(init: Path, *, split_stderr: bool) -> Child:
+def spawn(*, split_stderr: bool) -> Child:
     """Start init.py. A child of this many-threaded process must not run Python between fork
     and exec, so init.py does the unsharing."""
     popen = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(init)],
+        [sys.executable, "-I", "-S", str(INIT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE if split_stderr else subprocess.STDOUT,

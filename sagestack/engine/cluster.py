@@ -6,16 +6,18 @@ two hosts can listen on the same port. The first host that fails ends the others
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sagestack.engine.container import Cause, Container, Exit, run
 from sagestack.engine.executor import Control
+from sagestack.engine.namespaces import held
 from sagestack.engine.output import OnLine
 from sagestack.engine.volume import VolumeWatch
 
@@ -71,17 +73,29 @@ def run_cluster(
     """
     group = _Group(control, grace)
     watches = [VolumeWatch(each.directory, volume, group.fill) for each in containers]
-    work: Callable[[int], Exit] = partial(
-        group.run, containers=containers, on_lines=on_lines, max_seconds=max_seconds
-    )
-    numbers = range(len(containers))
     try:
-        with ThreadPoolExecutor(len(containers), thread_name_prefix="host") as pool:
-            exits = tuple(pool.map(work, numbers))
+        with (
+            _one_network(containers) as hosts,
+            ThreadPoolExecutor(len(hosts), thread_name_prefix="host") as pool,
+        ):
+            work: Callable[[int], Exit] = partial(
+                group.run, containers=hosts, on_lines=on_lines, max_seconds=max_seconds
+            )
+            exits = tuple(pool.map(work, range(len(hosts))))
     finally:
         for watch in watches:
             watch.close()
     return ClusterExit(exits, group.failed, group.full)
+
+
+@contextlib.contextmanager
+def _one_network(containers: Sequence[Container]) -> Iterator[Sequence[Container]]:
+    """Isolated hosts of one job reach each other, and nobody else."""
+    if len(containers) == 1 or not containers[0].isolate_network:
+        yield containers
+        return
+    with held(isolate_network=True) as holder:
+        yield [replace(container, network_of=holder) for container in containers]
 
 
 class _Group:

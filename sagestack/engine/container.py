@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from sagestack.engine.child import Child, spawn
+from sagestack.engine.child import INIT, Child, spawn
 from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.images import Environment
@@ -27,7 +25,6 @@ from sagestack.engine.output import OnLine, read_lines
 from sagestack.engine.programs import FOLDER
 from sagestack.engine.warm import can_be_forked
 
-INIT = Path(__file__).parent.parent / "container" / "init.py"
 GRACE_SECONDS = 120.0
 """Between SIGTERM and SIGKILL. Source: StopTrainingJob."""
 FAULT = 125
@@ -68,6 +65,8 @@ class Container:
     """What an instance of the job's type would have."""
     isolate_network: bool = False
     """Whether the program has no network but a loopback of its own."""
+    network_of: int | None = None
+    """The process whose isolated network it has instead of one of its own."""
     mounts: tuple[Mount, ...] = ()
     """File systems to mount below /opt/ml."""
     read_only_paths: tuple[Path, ...] = field(default=())
@@ -150,7 +149,7 @@ def start(container: Container, on_line: OnLine, on_error_line: OnLine | None = 
     child = None
     if worker is not None and can_be_forked(container.command, container.variables):
         child = worker.fork(split_stderr=split)
-    process = Process(child or spawn(INIT, split_stderr=split), on_line, on_error_line)
+    process = Process(child or spawn(split_stderr=split), on_line, on_error_line)
     process._tell(json.dumps(_plan(container)).encode() + b"\n")
     return process
 
@@ -159,13 +158,6 @@ def leave() -> None:
     """This process ends. Every program that `run` runs is killed, and nobody is told how it
     ended: the next start tells what became of its job."""
     _leaving.set()
-
-
-def probe_sandbox() -> bool:
-    """Whether this machine lets us make a sandbox."""
-    plan = json.dumps({"isolate_network": False}) + "\n"
-    command = [sys.executable, "-I", "-S", str(INIT), "--probe"]
-    return subprocess.run(command, input=plan, text=True, env={}, check=False).returncode == 0
 
 
 def run(
@@ -225,6 +217,7 @@ def _plan(container: Container) -> dict[str, object]:
         "mounts": [{"path": mount.path, "socket": mount.socket} for mount in container.mounts],
         "read_only_model": container.read_only_model,
         "isolate_network": container.isolate_network,
+        "network_of": container.network_of,
         "folders": {FOLDER: str(folder)} if (folder := environment.image.folder) else {},
         "visible": [
             str(path)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sagestack.engine.container import INIT
+from sagestack.engine.child import INIT
 from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey
 from sagestack.engine.s3_uri import parse_s3_uri
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sagestack.aws.store import Document
 from sagestack.context import Context
-from sagestack.engine.container import INIT, Cause, Container, Exit, run
+from sagestack.engine.child import INIT
+from sagestack.engine.container import Cause, Container, Exit, run
 from sagestack.engine.executor import Control
 from sagestack.engine.images import Environment, ImageBuildError
 from sagestack.engine.logs import LogWriter

@@ -23,7 +23,8 @@ from twisted.internet import endpoints as twisted_endpoints
 from sagestack.aws.store import Store
 from sagestack.boto_host import BotoHost
 from sagestack.context import Instance
-from sagestack.engine.container import leave, probe_sandbox
+from sagestack.engine import namespaces
+from sagestack.engine.container import leave
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.iam import mend_policy_simulation
@@ -62,7 +63,7 @@ def _open() -> Instance:
         images=Images(
             environments_directory(),
             added_images(os.environ.get("SAGESTACK_IMAGES", "")),
-            warm=os.environ.get("SAGESTACK_WARM", "1") != "0" and probe_sandbox(),
+            warm=os.environ.get("SAGESTACK_WARM", "1") != "0" and namespaces.can_be_made(),
         ),
         executor=Executor(slots),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sagestack.context import Context
-from sagestack.engine.container import INIT
+from sagestack.engine.child import INIT
 from sagestack.engine.programs import image_program
 from sagestack.sagemaker.job_run import role_variables
 from sagestack.serving.artifact import fetch, lay_out, model_uri, submit_variables

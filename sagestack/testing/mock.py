@@ -27,7 +27,7 @@ import sagestack.services  # noqa: F401  binds the operations
 from sagestack.aws.store import Store
 from sagestack.boto_host import BotoHost
 from sagestack.context import Instance
-from sagestack.engine.container import probe_sandbox
+from sagestack.engine import namespaces
 from sagestack.engine.executor import Executor
 from sagestack.engine.images import BUILT_IN, Image, Images, added_images
 from sagestack.paths import environments_directory
@@ -192,7 +192,7 @@ def _added(images: Mapping[str, str | Path]) -> tuple[Image, ...]:
 @functools.cache
 def _images(added: tuple[Image, ...]) -> Images:
     """Shared by all mocks with the same images: their warm workers stay."""
-    return Images(environments_directory(), added, warm=probe_sandbox())
+    return Images(environments_directory(), added, warm=namespaces.can_be_made())
 
 
 def _no_endpoints() -> Any:

@@ -177,6 +177,16 @@ def test_ordinary_users_isolated_program_reaches_nobody(run: Run) -> None:
     assert said(run(script, settings={"isolate_network": True})) == ["lo"]
 
 
+def test_ordinary_users_isolated_programs_can_have_one_network(run: Run) -> None:
+    script = """
+        import json, os, socket
+        names = [name for _, name in socket.if_nameindex()]
+        print(json.dumps([os.readlink("/proc/self/ns/net"), names]))
+    """
+    answer = run(script, join=True)
+    assert said(answer) == [answer["network"], ["lo"]]
+
+
 def test_ordinary_users_program_can_be_stopped(run: Run) -> None:
     script = "import signal; print('begun', flush=True); signal.pause()"
     answer = run(script, stop_at="begun")

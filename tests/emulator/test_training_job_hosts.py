@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 from typing import Any
 
@@ -97,7 +98,10 @@ def test_instance_groups_number_their_hosts_through_and_choose_channels(
     assert len(found["algo-2"]["train"]) == 5
 
 
-def test_hosts_reach_each_other_by_name_on_the_same_port(training: TrainingJobs) -> None:
+@pytest.mark.parametrize("isolated", [False, True])
+def test_hosts_reach_each_other_by_name_on_the_same_port(
+    training: TrainingJobs, isolated: bool
+) -> None:
     script = """
     import json, os, socket, sys, time
     from pathlib import Path
@@ -118,8 +122,25 @@ def test_hosts_reach_each_other_by_name_on_the_same_port(training: TrainingJobs)
     heard = accepted.recv(100).decode()
     Path(f"/opt/ml/model/{me}.json").write_text(json.dumps(heard))
     """
-    found = reports(training, run(training, script, ResourceConfig=TWO))
-    assert found == {"algo-1": "algo-2", "algo-2": "algo-1"}
+    job = run(training, script, ResourceConfig=TWO, EnableNetworkIsolation=isolated)
+    assert reports(training, job) == {"algo-1": "algo-2", "algo-2": "algo-1"}
+
+
+def test_isolated_hosts_reach_nobody_else(training: TrainingJobs) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        script = f"""
+        import json, os, socket
+        from pathlib import Path
+        try:
+            socket.create_connection({server.getsockname()!r}, timeout=5)
+            reached = True
+        except OSError:
+            reached = False
+        found = [reached, [name for _, name in socket.if_nameindex()]]
+        Path(f"/opt/ml/model/{{os.uname().nodename}}.json").write_text(json.dumps(found))
+        """
+        job = run(training, script, ResourceConfig=TWO, EnableNetworkIsolation=True)
+    assert reports(training, job) == {"algo-1": [False, ["lo"]], "algo-2": [False, ["lo"]]}
 
 
 def test_host_that_fails_ends_the_job_with_its_reason(training: TrainingJobs) -> None:

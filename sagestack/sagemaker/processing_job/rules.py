@@ -33,9 +33,6 @@ def check_request(request: Request, context: Context) -> None:
     count = request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
     if count > MOST_HOSTS:
         raise refuse(f"{count} instances: it runs 1 to {MOST_HOSTS} on one machine")
-    if count > 1 and request.get("NetworkConfig", {}).get("EnableNetworkIsolation"):
-        # Each isolated host would have a network of its own and see none of the others.
-        raise refuse("EnableNetworkIsolation on more than one instance")
     inputs = request.get("ProcessingInputs", [])
     outputs = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     _unique("ProcessingInputs", [entry["InputName"] for entry in inputs])
