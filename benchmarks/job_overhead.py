@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,10 @@ def inputs(jobs: Jobs, local: Local, server: Server, rounds: int) -> None:
             (source / f"{number:04}").write_bytes(os.urandom(size))
             jobs.s3.upload_file(str(source / f"{number:04}"), BUCKET, f"{prefix}{number:04}")
         copies, downloads = [], []
-        for _ in range(min(rounds, 3)):
-            copies.append(seconds_of(lambda source=source: copy(source, local.directory / "copy")))
+        for number in range(rounds):
+            target = local.directory / f"copy-{number}"
+            copies.append(seconds_of(partial(shutil.copytree, source, target)))
+            shutil.rmtree(target)
             downloads.append(downloading(jobs.run(code="nothing", channel=prefix)))
         best = min(copies)
         print(f"  {name}: copy {best:.2f} s, channel {min(downloads):.2f} s")
@@ -178,11 +181,6 @@ def downloading(job: dict[str, Any]) -> float:
     }
     seconds: float = (begun["Training"] - begun["Downloading"]).total_seconds()
     return seconds
-
-
-def copy(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
 
 
 def resident(server: Server) -> float:
