@@ -7,39 +7,55 @@ what is thrown away anyway: with pandas and scikit-learn loaded a third of a sec
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import os
-import runpy
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 
-def run_script(script: str, arguments: list[str]) -> int:
-    """A script in this process; its exit code, its traceback on stderr."""
+class Ended(NamedTuple):
+    code: int
+    error: str
+    """What it said of the error that ended it, without the traceback."""
+
+
+def run_script(script: str, arguments: list[str]) -> Ended:
+    """A script in this process, its traceback on stderr."""
+    path = os.path.abspath(script)
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        print(f"{sys.executable}: can't open file {path!r}: {error}", file=sys.stderr)
+        return Ended(2, str(error))
+    main = types.ModuleType("__main__")
+    vars(main).update(__file__=path, __builtins__=builtins)
+    sys.modules["__main__"] = main
     sys.argv = [script, *arguments]
-    sys.path[0:0] = [str(Path(script).resolve().parent), *python_path()]
-    return call(lambda: runpy.run_path(script, run_name="__main__"), script)
+    sys.path[0:0] = [str(Path(path).resolve().parent), *python_path()]
+    return call(lambda: exec(compile(source, path, "exec"), vars(main)), path)
 
 
-def call(work: Callable[[], Any], script: str) -> int:
-    """The exit code that a program has whose work this is."""
+def call(work: Callable[[], Any], script: str) -> Ended:
+    """How a program ends whose work this is."""
     try:
         work()
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
-            return (end.code or 0) & 0xFF
+            return Ended((end.code or 0) & 0xFF, "")
         print(end.code, file=sys.stderr)
-        return 1
+        return Ended(1, str(end.code))
+    except KeyboardInterrupt:
+        return Ended(130, "")
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            return 130
         print_traceback(error, script)
-        return 1
-    return 0
+        return Ended(1, "".join(traceback.format_exception_only(error)).strip())
+    return Ended(0, "")
 
 
 def print_traceback(error: BaseException, script: str) -> None:
@@ -47,7 +63,7 @@ def print_traceback(error: BaseException, script: str) -> None:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != script:
         trace = trace.tb_next
-    traceback.print_exception(type(error), error, trace or error.__traceback__)
+    traceback.print_exception(type(error), error, trace)
 
 
 def finish(code: int) -> NoReturn:

@@ -36,7 +36,14 @@ import xgboost_train  # type: ignore[import-not-found]  # noqa: E402
 
 del sys.path[0]
 # A user's script may have modules of these names.
-for module in ("init", "run_as_main", "sandbox", "train", "xgboost_train"):
+for module in (
+    "init",
+    "run_as_main",
+    "sandbox",
+    "script_environment",
+    "train",
+    "xgboost_train",
+):
     del sys.modules[module]
 TRAIN_PROGRAMS = {str(HERE / f"{m.__name__}.py"): m.main for m in (train, xgboost_train)}
 """Those that have the user's script run for them, here in the fork."""
@@ -86,10 +93,10 @@ def run(plan: init.Plan) -> None:
     reseed()
     limit_threads(plan["threads"])
     if main := TRAIN_PROGRAMS.get(script):
-        code = run_as_main.call(main, script)
+        ended = run_as_main.call(main, script)
     else:
-        code = run_as_main.run_script(script, arguments)
-    run_as_main.finish(code)
+        ended = run_as_main.run_script(script, arguments)
+    run_as_main.finish(ended.code)
 
 
 def reseed() -> None:

@@ -42,4 +42,4 @@ def ours(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    ours("run_as_main").finish(ours("run_as_main").call(main, __file__))
+    ours("run_as_main").finish(ours("run_as_main").call(main, __file__).code)

@@ -171,15 +171,44 @@ def archive_of_model(jobs: ScriptMode, job: dict) -> list[str]:
         return tar.getnames()
 
 
-def test_exit_code_of_the_script_is_the_jobs(jobs: ScriptMode) -> None:
-    job = jobs.run("raise SystemExit(9)")
-    assert job["FailureReason"].startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode 9")
-    assert job["FailureReason"].endswith(", exit code: 9")
+@pytest.mark.parametrize(
+    ("script", "code", "message"),
+    [
+        ("raise SystemExit(9)", 9, ""),
+        ("raise SystemExit('no luck')", 1, "no luck"),
+        ("def fit():\n    raise ValueError('no luck')\nfit()", 1, "ValueError: no luck"),
+        ("this is no Python", 1, "SyntaxError: invalid syntax"),
+    ],
+)
+def test_failing_script_is_told_as_the_toolkit_tells_it(
+    jobs: ScriptMode, script: str, code: int, message: str
+) -> None:
+    reason = jobs.run(script)["FailureReason"]
+    assert reason.startswith(f"AlgorithmError: ExecuteUserScriptError:\nExitCode {code}\n")
+    assert f'{message}"\nCommand "' in reason
+    assert reason.endswith('train.py", exit code: 1')
+
+
+def test_traceback_begins_at_the_script(jobs: ScriptMode) -> None:
+    job = jobs.run("raise ValueError('no luck')")
+    log = jobs.log(job["TrainingJobName"])
+    start = log.index("Traceback (most recent call last):")
+    assert log[start + 1].strip() == 'File "/opt/ml/code/train.py", line 1, in <module>'
+
+
+def test_script_is_main(jobs: ScriptMode) -> None:
+    script = """
+        import json, os, pickle, sys
+        class Model: pass
+        pickle.loads(pickle.dumps(Model()))
+        print(json.dumps([__name__, os.path.dirname(__file__), sys.argv[0], Model.__module__]))
+    """
+    assert jobs.answer(script) == ["__main__", "/opt/ml/code", "train.py", "__main__"]
 
 
 def test_failure_file_of_the_script_is_kept(jobs: ScriptMode) -> None:
     job = jobs.run("open('/opt/ml/output/failure', 'w').write('mine'); raise SystemExit(2)")
-    assert job["FailureReason"] == "AlgorithmError: mine, exit code: 2"
+    assert job["FailureReason"] == "AlgorithmError: mine, exit code: 1"
 
 
 def test_shell_script_is_a_program_too(jobs: ScriptMode) -> None:
