@@ -26,6 +26,17 @@ OUTPUT = BASE / "output"
 BROUGHT = BASE / "input" / "sourcedir.tar.gz"
 """Where the platform puts the code it has fetched."""
 
+UNSUPPORTED = (
+    "sagemaker_distributed_dataparallel_enabled",
+    "sagemaker_mpi_enabled",
+    "sagemaker_multi_worker_mirrored_strategy_enabled",
+    "sagemaker_parameter_server_enabled",
+    "sagemaker_pytorch_xla_multi_worker_enabled",
+    "sagemaker_s3_output",
+    "sagemaker_torch_distributed_enabled",
+)
+"""What the toolkit would do beside running the script, and this does not."""
+
 
 class UserError(Exception):
     """The job's input is at fault; the text is for its owner."""
@@ -36,6 +47,8 @@ def main() -> None:
     one that has packages of its own, in a child."""
     try:
         hyperparameters = {key: decode(value) for key, value in read("hyperparameters").items()}
+        if unsupported := [name for name in UNSUPPORTED if hyperparameters.get(name)]:
+            raise UserError(f"sagestack does not support {', '.join(unsupported)}")
         program = setting("sagemaker_program", hyperparameters)
         source = setting("sagemaker_submit_directory", hyperparameters)
         fetch_code(source)

@@ -227,9 +227,10 @@ def test_shell_script_is_a_program_too(jobs: ScriptMode) -> None:
         ({"sagemaker_program": "other.py"}, "other.py is not in the submitted code: train.py"),
         ({"sagemaker_submit_directory": "/nowhere"}, "/nowhere is not an S3 URI"),
         ({"sagemaker_program": ""}, "sagemaker_program is given neither"),
+        ({"sagemaker_mpi_enabled": "true"}, "does not support sagemaker_mpi_enabled"),
     ],
 )
-def test_code_that_is_not_there_is_named(
+def test_request_that_can_not_be_carried_out_fails_with_its_reason(
     jobs: ScriptMode, hyperparameters: dict, words: str
 ) -> None:
     job = jobs.run("", hyperparameters=hyperparameters)
