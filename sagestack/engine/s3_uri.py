@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 _VIRTUAL_HOST = re.compile(r"https://([^/]+?)\.s3[.-][^/]*/(.*)", re.DOTALL)
+_PATH_STYLE = re.compile(r"https://s3[.-][^/]*/([^/]+)/?(.*)", re.DOTALL)
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` -> `("bucket", "some/key")`; `https://bucket.s3-region…/key` too.
+    """`s3://bucket/some/key` -> `("bucket", "some/key")`; the URLs
+    `https://bucket.s3-region…/key` and `https://s3.region…/bucket/key` too.
 
     Raises ValueError.
     """
-    if match := _VIRTUAL_HOST.fullmatch(uri):
+    if match := _VIRTUAL_HOST.fullmatch(uri) or _PATH_STYLE.fullmatch(uri):
         return match[1], match[2]
     if not uri.startswith("s3://"):
         raise ValueError(f"{uri!r} is not an S3 URI")

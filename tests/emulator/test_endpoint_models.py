@@ -53,6 +53,25 @@ def test_one_container_may_be_given_as_a_list(endpoints: Endpoints) -> None:
     assert model["Containers"] == [{"Mode": "SingleModel", **container}]
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"{BUCKET}.s3.us-east-1.amazonaws.com",
+        f"s3.amazonaws.com/{BUCKET}",
+        f"s3.us-east-1.localhost.localstack.cloud/{BUCKET}",
+        f"s3-us-west-2.amazonaws.com/{BUCKET}",
+    ],
+)
+def test_a_models_data_may_be_named_by_a_url_of_s3(endpoints: Endpoints, host: str) -> None:
+    """As Terraform's and the CDK's users write it, by the bucket's or the asset's URL."""
+    key = endpoints.put_archive(constant(1)).removeprefix(f"s3://{BUCKET}/")
+    container = {"Image": IMAGE, "ModelDataUrl": f"https://{host}/{key}"}
+    request = {"ModelName": "m", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+    endpoints.call("CreateModel", **request)
+    model = endpoints.call("DescribeModel", ModelName="m")
+    assert model["PrimaryContainer"] == {"Mode": "SingleModel", **container}
+
+
 def test_a_models_name_is_taken_in_any_case(endpoints: Endpoints) -> None:
     name = endpoints.model(constant(1))
     error = refused(endpoints.model, constant(1), ModelName=name.upper())
