@@ -12,7 +12,6 @@ from typing import Any
 from sagestack.aws.registry import Request
 from sagestack.aws.store import Document
 from sagestack.context import Context
-from sagestack.engine.s3_uri import parse_s3_uri
 from sagestack.glue import security_configuration
 from sagestack.glue.errors import InvalidInputException
 from sagestack.glue.service import refuse
@@ -104,21 +103,9 @@ def _check_command(command: Mapping[str, Any] | None) -> None:
         )
     if command.get("PythonVersion") == "2":
         raise InvalidInputException("PythonVersion 2 has ended. Valid: 3, 3.9.")
-    script_of(command)
-
-
-def script_of(command: Mapping[str, Any]) -> tuple[str, str]:
-    """The script's bucket and key. Raises InvalidInputException."""
-    location = command.get("ScriptLocation", "")
-    try:
-        bucket, key = parse_s3_uri(location)
-    except ValueError:
-        key = ""
-    if not key or not location.startswith("s3://"):
-        raise InvalidInputException(
-            f"Command.ScriptLocation must be s3://bucket/key of a script, and is {location!r}."
-        )
-    return bucket, key
+    # AWS takes any location: one where no script lies is found out when the job runs.
+    if not command.get("ScriptLocation"):
+        raise InvalidInputException("Command.ScriptLocation is required.")
 
 
 def _execution_property(wanted: Mapping[str, Any]) -> dict[str, int]:

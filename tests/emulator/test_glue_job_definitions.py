@@ -35,8 +35,6 @@ def test_a_job_has_aws_s_defaults(glue):
         ({"Command": COMMAND | {"Name": "glueray"}}, "It runs 'pythonshell'"),
         ({"Command": COMMAND | {"Name": "nonsense"}}, "Invalid Command.Name 'nonsense'"),
         ({"Command": {"Name": "pythonshell"}}, "ScriptLocation"),
-        ({"Command": COMMAND | {"ScriptLocation": "/tmp/x.py"}}, "ScriptLocation"),
-        ({"Command": COMMAND | {"ScriptLocation": "s3://bucket"}}, "ScriptLocation"),
         ({"Command": COMMAND | {"PythonVersion": "2"}}, "PythonVersion 2"),
         ({"MaxCapacity": 2.0}, "MaxCapacity"),
         ({"WorkerType": "G.1X", "NumberOfWorkers": 2}, "Worker Type is not supported"),

@@ -85,10 +85,18 @@ def test_a_missing_script_fails_the_run(glue):
     )
 
 
-def test_a_missing_bucket_fails_the_run(glue):
-    command = {"Name": "pythonshell", "ScriptLocation": "s3://gone/etl.py"}
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("s3://gone/etl.py", "no bucket gone"),
+        ("/tmp/etl.py", "'/tmp/etl.py' is not an S3 URI"),
+        ("s3://scripts", "'s3://scripts' names no file"),
+    ],
+)
+def test_a_location_without_a_script_fails_the_run(glue, location, error):
+    command = {"Name": "pythonshell", "ScriptLocation": location}
     glue("CreateJob", Name="etl", Role=ROLE, Command=command)
-    assert "no bucket gone" in glue.wait(glue.start())["ErrorMessage"]
+    assert error in glue.wait(glue.start())["ErrorMessage"]
 
 
 def test_runs_come_in_pages_the_newest_first(glue):
