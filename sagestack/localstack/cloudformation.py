@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from localstack import config
+from localstack.aws.api.cloudformation import StackStatus
 from localstack.services.cloudformation.resource_provider import (
     CloudFormationResourceProviderPlugin,
     OperationStatus,
@@ -20,6 +21,7 @@ from localstack.services.cloudformation.resource_provider import (
     ResourceRequest,
 )
 from localstack.services.cloudformation.stores import get_cloudformation_store
+from localstack.services.cloudformation.v2.entities import Stack
 
 from sagestack.cloudformation import types
 from sagestack.cloudformation.mapping import ID
@@ -43,7 +45,12 @@ class SagestackProvider(ResourceProvider):  # type: ignore[misc]
     SCHEMA: dict[str, Any]
 
     def create(self, request: ResourceRequest) -> ProgressEvent:
-        return self._run(request, lambda p, phase: p.create(request.desired_state, phase))
+        event = self._run(request, lambda p, phase: p.create(request.desired_state, phase))
+        stack = _stack_of(request)
+        deleting = stack is not None and stack.status == StackStatus.DELETE_IN_PROGRESS
+        if event.status == OperationStatus.IN_PROGRESS and deleting:
+            return _failed("Resource creation cancelled", event.resource_model)
+        return event
 
     def update(self, request: ResourceRequest) -> ProgressEvent:
         before = request.previous_state or {}
@@ -83,8 +90,7 @@ class SagestackProvider(ResourceProvider):  # type: ignore[misc]
         )
 
     def _provider(self, request: ResourceRequest) -> Provider:
-        stacks = get_cloudformation_store(request.account_id, request.region_name).stacks_v2
-        stack = stacks.get(request.stack_id)
+        stack = _stack_of(request)
         tags = {tag["Key"]: tag["Value"] for tag in (stack.tags if stack else ())}
         owner = Owner(request.stack_name, request.logical_resource_id, tags)
         return Provider(
@@ -105,6 +111,11 @@ class RefusingProvider(ResourceProvider):  # type: ignore[misc]
 
     def delete(self, request: ResourceRequest) -> ProgressEvent:
         return ProgressEvent(OperationStatus.SUCCESS, resource_model={})
+
+
+def _stack_of(request: ResourceRequest) -> Stack | None:
+    store = get_cloudformation_store(request.account_id, request.region_name)
+    return store.stacks_v2.get(request.stack_id)
 
 
 def _watch(provider: Provider, handler: Handler, phase: str) -> Step:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from localstack.aws.api.cloudformation import ChangeAction, ResourceStatus
+from localstack.aws.api.cloudformation import ChangeAction, ResourceStatus, StackStatus
 from localstack.services.cloudformation.engine.v2 import change_set_model_executor as engine
 from localstack.services.cloudformation.engine.v2.change_set_model import (
     NodeResources,
@@ -40,12 +40,17 @@ class Change:
     in_place: bool
 
 
+class Cancelled(Exception):
+    """The stack is being deleted while it is created."""
+
+
 class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
     def __init__(self, change_set: ChangeSet) -> None:
         super().__init__(change_set)
         self._stack: Stack = change_set.stack
         self._changes: list[Change] = []
         self._rolling_back = False
+        self._deleting = self._stack.status == StackStatus.DELETE_IN_PROGRESS
 
     def visit_node_resources(self, node_resources: NodeResources) -> None:
         """LocalStack's own passes over a resource whose condition no longer holds, and forgets
@@ -61,6 +66,7 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
     def _execute_resource_change(
         self, name: str, before: PreprocResource | Any, after: PreprocResource | Any
     ) -> None:
+        self._go_on()
         if not is_nothing(before) and not self._is_deployed(name):
             before = Nothing
         if is_nothing(before) and is_nothing(after):
@@ -84,6 +90,11 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
             )
         )
         super()._execute_resource_change(name, before, after)
+
+    def _go_on(self) -> None:
+        """Raises Cancelled if the stack is to be deleted by now."""
+        if not self._deleting and self._stack.status == StackStatus.DELETE_IN_PROGRESS:
+            raise Cancelled("Resource creation cancelled")
 
     def _may_replace(self, name: str, before: PreprocResource, after: PreprocResource) -> bool:
         """Decide by the values, which the engine does not have when it plans, whether the

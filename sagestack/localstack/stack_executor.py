@@ -1,14 +1,16 @@
 """The executor of stacks that hold resources of sagestack's services, with rollback.
 
 LocalStack 4.14 says ROLLBACK_COMPLETE and leaves what was created, goes on to delete what a
-failed update no longer names, and says DELETE_COMPLETE of what could not be deleted.
+failed update no longer names, and says DELETE_COMPLETE of what could not be deleted, or of a
+stack whose creation goes on.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from localstack.aws.api.cloudformation import (
     ChangeAction,
@@ -22,12 +24,16 @@ from localstack.services.cloudformation.engine.v2.change_set_model_preproc impor
     PreprocResource,
 )
 from localstack.services.cloudformation.resource_provider import OperationStatus, ProgressEvent
-from localstack.services.cloudformation.v2.entities import ChangeSet
+from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.localstack.resource_executor import Change, ResourceExecutor
 
 LOG = logging.getLogger(__name__)
 FAILED = {ResourceStatus.CREATE_FAILED, ResourceStatus.UPDATE_FAILED}
+
+
+deployments: dict[str, ChangeSetModelExecutor] = {}
+"""What creates or updates a stack right now, by the stack's id."""
 
 
 class Settled(SystemExit):
@@ -43,15 +49,29 @@ class ChangeSetModelExecutor(ResourceExecutor):
         super().__init__(change_set)
         self._on_failure = on_failure
         self._not_undone: list[str] = []
+        self._ended = threading.Event()
+        if not self._deleting:
+            deployments[self._stack.stack_id] = self
 
     def process(self) -> None:
+        if self._deleting:
+            super().process()
+            return
+        try:
+            self._deploy()
+        finally:
+            del deployments[self._stack.stack_id]
+            self._ended.set()
+
+    def _deploy(self) -> None:
         creating = self._stack.status == StackStatus.CREATE_IN_PROGRESS
-        deleting = self._stack.status == StackStatus.DELETE_IN_PROGRESS
         try:
             super().process()
+            self._go_on()
         except Exception as failure:
-            if deleting:
-                raise
+            if self._stack.status == StackStatus.DELETE_IN_PROGRESS:
+                self._settle_deleted()
+                raise Settled from failure
             LOG.error("stack %s failed: %s", self._stack.stack_name, failure)
             self._deferred_actions.clear()
             self._change_set.set_execution_status(ExecutionStatus.EXECUTE_FAILED)
@@ -60,10 +80,9 @@ class ChangeSetModelExecutor(ResourceExecutor):
             raise Settled from failure
 
     def execute(self) -> Any:
-        deleting = self._stack.status == StackStatus.DELETE_IN_PROGRESS
         self._stack.status_reason = None
         result = super().execute()
-        if deleting:
+        if self._deleting:
             self._check_deleted()
         else:
             # UpdateStack forgets to; DeleteStack goes by it.
@@ -88,6 +107,16 @@ class ChangeSetModelExecutor(ResourceExecutor):
             stack.deletion_time = datetime.now(UTC)
         else:
             stack.set_stack_status(StackStatus.ROLLBACK_COMPLETE)
+
+    def _settle_deleted(self) -> None:
+        """The stack is to be deleted, which Cancellation completes: undo what was created."""
+        self._take_template(self._change_set.template, self._change_set.processed_template)
+        self._stack.resolved_resources = self._undone({})
+
+    def wait(self) -> list[str]:
+        """Wait for the end of a deployment; answer the resources that could not be undone."""
+        self._ended.wait()
+        return self._not_undone
 
     def _settle_updated(self, reason: str) -> None:
         """The stack keeps its template and parameters, and gets its resources back."""
@@ -146,9 +175,7 @@ class ChangeSetModelExecutor(ResourceExecutor):
         for name, resource in self._stack.resolved_resources.items():
             if name not in failed:
                 resource["ResourceStatus"] = ResourceStatus.DELETE_COMPLETE
-        reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]."
-        self._stack.set_stack_status(StackStatus.DELETE_FAILED, reason)
-        raise Settled
+        _fail_deletion(self._stack, failed)
 
     def _reason(self, failure: Exception, verb: str) -> str:
         failed = [n for n, r in self.resources.items() if r.get("ResourceStatus") in FAILED]
@@ -220,6 +247,24 @@ class ChangeSetModelExecutor(ResourceExecutor):
         if event.status != OperationStatus.SUCCESS:
             self._not_undone.append(name)
         return event
+
+
+class Cancellation:
+    """Deletes a stack that is being created or rolled back: has that end, and undo itself."""
+
+    def __init__(self, deployment: ChangeSetModelExecutor, stack: Stack) -> None:
+        self._deployment = deployment
+        self._stack = stack
+
+    def execute(self) -> None:
+        if failed := self._deployment.wait():
+            _fail_deletion(self._stack, failed)
+
+
+def _fail_deletion(stack: Stack, failed: list[str]) -> NoReturn:
+    reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]."
+    stack.set_stack_status(StackStatus.DELETE_FAILED, reason)
+    raise Settled
 
 
 def _resources(template: dict[str, Any] | None) -> dict[str, Any]:

@@ -19,9 +19,14 @@ from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.cloudformation.registry import is_ours
 from sagestack.localstack.cloudformation import RefusingProvider
-from sagestack.localstack.stack_executor import ChangeSetModelExecutor
+from sagestack.localstack.stack_executor import Cancellation, ChangeSetModelExecutor, deployments
 
 ROLLBACK = "ROLLBACK"
+UPDATING = {
+    StackStatus.UPDATE_IN_PROGRESS,
+    StackStatus.UPDATE_COMPLETE_CLEANUP_IN_PROGRESS,
+    StackStatus.UPDATE_ROLLBACK_IN_PROGRESS,
+}
 
 _on_failure: ContextVar[str] = ContextVar("on_failure", default=ROLLBACK)
 """What the request that is being served wants of a failure: ROLLBACK, DO_NOTHING, DELETE."""
@@ -40,19 +45,25 @@ def plug_in() -> None:
 
 
 def _keep_status_of_stacks() -> None:
-    """A change set leaves the status of a stack alone, and a stack that was rolled back from
-    its creation can only be deleted. LocalStack lets both happen."""
+    """A change set leaves the status of a stack alone, a stack that was rolled back from its
+    creation can only be deleted, and one that is being updated can't be. LocalStack lets all
+    of it happen."""
     set_status = Stack.set_stack_status
 
     def set_stack_status(stack: Stack, status: StackStatus, reason: str | None = None) -> None:
+        ours = _is_ours(stack.processed_template)
         begins_update = status in (StackStatus.REVIEW_IN_PROGRESS, StackStatus.UPDATE_IN_PROGRESS)
-        if begins_update and _is_ours(stack.processed_template):
+        if begins_update and ours:
             if stack.status == StackStatus.ROLLBACK_COMPLETE:
                 raise ValidationError(
                     f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
                 )
             if status == StackStatus.REVIEW_IN_PROGRESS:
                 return
+        if status == StackStatus.DELETE_IN_PROGRESS and stack.status in UPDATING and ours:
+            raise ValidationError(
+                f"Stack [{stack.stack_id}] cannot be deleted while in status {stack.status}"
+            )
         set_status(stack, status, reason)
 
     Stack.set_stack_status = set_stack_status
@@ -65,12 +76,16 @@ def remember_request(request: Any) -> None:
     _on_failure.set("DO_NOTHING" if request.get("DisableRollback") else wish)
 
 
-def _executor(change_set: ChangeSet) -> engine.ChangeSetModelExecutor:
+def _executor(change_set: ChangeSet) -> engine.ChangeSetModelExecutor | Cancellation:
+    stack = change_set.stack
+    deployment = deployments.get(stack.stack_id)
+    if deployment is not None and stack.status == StackStatus.DELETE_IN_PROGRESS:
+        return Cancellation(deployment, stack)
     if not _has_ours(change_set):
         return engine.ChangeSetModelExecutor(change_set)
     on_failure = _on_failure.get()
     if on_failure == ROLLBACK:  # CreateChangeSet may have said otherwise
-        on_failure = change_set.stack.request_payload.get("OnStackFailure") or ROLLBACK
+        on_failure = stack.request_payload.get("OnStackFailure") or ROLLBACK
     return ChangeSetModelExecutor(change_set, on_failure)
 
 

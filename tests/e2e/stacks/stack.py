@@ -37,6 +37,7 @@ class Cloud:
         self.iam.create_role(RoleName="sagemaker", AssumeRolePolicyDocument="{}")
         self.put_model("one.tar.gz", "def model_fn(d): return 1")
         self.put_model("two.tar.gz", "def model_fn(d): return 2")
+        self.put_model("slow.tar.gz", "import time\ndef model_fn(d): time.sleep(3); return 3")
         self.put_model("broken.tar.gz", "def model_fn(d): raise ValueError('broken')")
 
     def put_model(self, key: str, script: str) -> None:
@@ -59,6 +60,10 @@ class Cloud:
 
     def models(self) -> set[str]:
         return {model["ModelName"] for model in self.sagemaker.list_models()["Models"]}
+
+    def endpoints(self) -> set[str]:
+        """The statuses of all."""
+        return {found["EndpointStatus"] for found in self.sagemaker.list_endpoints()["Endpoints"]}
 
     def databases(self) -> dict[str, str]:
         """Names and descriptions."""
@@ -128,7 +133,7 @@ class Stack:
 
     def reason(self, logical_id: str) -> str:
         """Why a resource failed, the last time it did."""
-        events = self.cloud.cloudformation.describe_stack_events(StackName=self.name)
+        events = self.cloud.cloudformation.describe_stack_events(StackName=self.id)
         return next(
             str(event["ResourceStatusReason"])
             for event in events["StackEvents"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -20,6 +22,7 @@ from tests.e2e.stacks.stack import (
     resource,
     serving,
 )
+from tests.waiting import wait_until
 
 # Deployed
 
@@ -158,3 +161,23 @@ def test_a_stack_is_not_deleted_while_a_resource_of_it_is_there(stack: Stack, cl
     )
     cloud.iam.remove_role_from_instance_profile(InstanceProfileName="holder", RoleName="held")
     assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_a_stack_is_deleted_while_it_is_created(stack: Stack, cloud: Cloud) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        created = pool.submit(stack.create, serving("slow.tar.gz"))
+        wait_until(lambda: cloud.endpoints() == {"Creating"}, 60, "the endpoint is creating")
+        assert stack.delete() == "DELETE_COMPLETE"
+        assert created.result() == "DELETE_COMPLETE"
+    assert stack.reason("Endpoint") == "Resource creation cancelled"
+    assert (cloud.models(), cloud.endpoints()) == (set(), set())
+
+
+def test_a_stack_is_not_deleted_while_it_is_updated(stack: Stack, cloud: Cloud) -> None:
+    stack.create(serving())
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        updated = pool.submit(stack.update, serving("slow.tar.gz"))
+        wait_until(lambda: cloud.endpoints() == {"Updating"}, 60, "the endpoint is updating")
+        with pytest.raises(ClientError, match="cannot be deleted while in status UPDATE_IN_PROG"):
+            stack.delete()
+        assert updated.result() == "UPDATE_COMPLETE"
