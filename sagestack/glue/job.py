@@ -30,7 +30,7 @@ KIND = job_run.JOB
 @glue.operation("CreateJob")
 def create_job(request: Request, context: Context) -> Response:
     name = request["Name"]
-    definition = job_definition("CreateJob", request, context)
+    definition = job_definition("CreateJob", request)
     now = datetime.now(UTC)
     record = Record(
         key=_key(name, context),
@@ -91,7 +91,7 @@ def batch_get_jobs(request: Request, context: Context) -> Response:
 @glue.operation("UpdateJob")
 def update_job(request: Request, context: Context) -> Response:
     """Replaces the whole definition; what is not given gets its default."""
-    definition = job_definition("UpdateJob", request["JobUpdate"], context)
+    definition = job_definition("UpdateJob", request["JobUpdate"])
 
     def change(document: Document) -> None:
         document.clear()

@@ -11,8 +11,6 @@ from typing import Any
 
 from sagestack.aws.registry import Request
 from sagestack.aws.store import Document
-from sagestack.context import Context
-from sagestack.glue import security_configuration
 from sagestack.glue.errors import InvalidInputException
 from sagestack.glue.service import refuse
 
@@ -28,10 +26,10 @@ INTERNAL_ARGUMENTS = ("--JOB_NAME", "--JOB_RUN_ID", "--conf", "--debug", "--mode
 """Glue sets these itself; the guide says never to."""
 
 
-def job_definition(operation: str, wanted: Mapping[str, Any], context: Context) -> Document:
+def job_definition(operation: str, wanted: Mapping[str, Any]) -> Document:
     """The definition a Create or Update request asks for, with AWS's defaults.
 
-    Raises InvalidInputException, EntityNotFoundException.
+    Raises InvalidInputException.
     """
     refuse(
         operation,
@@ -49,8 +47,6 @@ def job_definition(operation: str, wanted: Mapping[str, Any], context: Context) 
         raise InvalidInputException("Role is required.")
     if not 0 <= wanted.get("MaxRetries", 0) <= MOST_RETRIES:
         raise InvalidInputException(f"MaxRetries must be between 0 and {MOST_RETRIES}.")
-    if name := wanted.get("SecurityConfiguration"):
-        security_configuration.require(name, context)
     capacity = wanted.get("MaxCapacity") or wanted.get("AllocatedCapacity") or CAPACITIES[0]
     return {
         "JobMode": "SCRIPT",

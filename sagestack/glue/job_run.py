@@ -32,7 +32,9 @@ def start_job_run(request: Request, context: Context) -> Response:
     check_capacity(request)
     check_arguments(request.get("Arguments"))
     check_timeout(request.get("Timeout"))
-    if name := request.get("SecurityConfiguration"):
+    # CreateJob takes the name of one that is not there, as on AWS.
+    name = request.get("SecurityConfiguration") or job.document.get("SecurityConfiguration")
+    if name:
         security_configuration.require(name, context)
     previous: Document | None = None
     wanted: dict[str, Any] = dict(request)

@@ -58,8 +58,9 @@ def test_a_definition_that_can_not_run_is_refused(glue, members, text):
     assert glue("ListJobs")["JobNames"] == []
 
 
-def test_a_missing_security_configuration_is_named(glue):
-    error = error_of(glue, "CreateJob", Name="etl", **JOB, SecurityConfiguration="gone")
+def test_a_job_with_a_missing_security_configuration_is_made_but_not_run(glue):
+    glue("CreateJob", Name="etl", **JOB, SecurityConfiguration="gone")
+    error = error_of(glue, "StartJobRun", JobName="etl")
     assert (error.code, "gone" in error.message) == ("EntityNotFoundException", True)
 
 
