@@ -1,8 +1,8 @@
 """Plugs sagestack's resource providers and executor into LocalStack's CloudFormation.
 
 Types of SageMaker, Glue and Athena that do not run are refused; LocalStack itself would say
-CREATE_COMPLETE and create nothing. Stacks that hold such types roll back when they fail.
-Other types and other stacks are LocalStack's own business.
+CREATE_COMPLETE and create nothing. Stacks that hold such types roll back when they fail,
+and a nested stack is updated. Other types and other stacks are LocalStack's own business.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from localstack.services.cloudformation.v2 import provider as service
 from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.cloudformation.registry import is_ours
+from sagestack.localstack import nested_stacks
 from sagestack.localstack.cloudformation import RefusingProvider
 from sagestack.localstack.stack_executor import Cancellation, ChangeSetModelExecutor, deployments
 
@@ -26,6 +27,12 @@ UPDATING = {
     StackStatus.UPDATE_IN_PROGRESS,
     StackStatus.UPDATE_COMPLETE_CLEANUP_IN_PROGRESS,
     StackStatus.UPDATE_ROLLBACK_IN_PROGRESS,
+}
+NOT_TO_BE_UPDATED = UPDATING | {
+    StackStatus.CREATE_IN_PROGRESS,
+    StackStatus.ROLLBACK_IN_PROGRESS,
+    StackStatus.ROLLBACK_COMPLETE,
+    StackStatus.DELETE_IN_PROGRESS,
 }
 
 _on_failure: ContextVar[str] = ContextVar("on_failure", default=ROLLBACK)
@@ -36,6 +43,8 @@ def plug_in() -> None:
     load = ResourceProviderExecutor.try_load_resource_provider
 
     def load_or_refuse(resource_type: str) -> Any:
+        if resource_type == nested_stacks.NAME:
+            return nested_stacks.NestedStackProvider()
         found = load(resource_type)
         return RefusingProvider() if found is None and is_ours(resource_type or "") else found
 
@@ -45,16 +54,16 @@ def plug_in() -> None:
 
 
 def _keep_status_of_stacks() -> None:
-    """A change set leaves the status of a stack alone, a stack that was rolled back from its
-    creation can only be deleted, and one that is being updated can't be. LocalStack lets all
-    of it happen."""
+    """A change set leaves the status of a stack alone. A stack that was rolled back from its
+    creation can only be deleted; one that changes can't be updated, nor, while it is updated,
+    deleted. LocalStack lets all of it happen."""
     set_status = Stack.set_stack_status
 
     def set_stack_status(stack: Stack, status: StackStatus, reason: str | None = None) -> None:
         ours = _is_ours(stack.processed_template)
         begins_update = status in (StackStatus.REVIEW_IN_PROGRESS, StackStatus.UPDATE_IN_PROGRESS)
         if begins_update and ours:
-            if stack.status == StackStatus.ROLLBACK_COMPLETE:
+            if stack.status in NOT_TO_BE_UPDATED:
                 raise ValidationError(
                     f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
                 )

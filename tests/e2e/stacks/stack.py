@@ -49,6 +49,10 @@ class Cloud:
             tar.addfile(member, io.BytesIO(code))
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=buffer.getvalue())
 
+    def put_template(self, key: str, template: dict[str, Any]) -> str:
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(template))
+        return f"{self.s3.meta.endpoint_url}/{BUCKET}/{key}"
+
     def ask(self, endpoint: str) -> str:
         answer = self.runtime.invoke_endpoint(
             EndpointName=endpoint, Body="[1]", ContentType="application/json"
@@ -154,14 +158,16 @@ class Stack:
         return {"StackName": self.name, "TemplateBody": json.dumps(template), **members}
 
 
-def model(archive: str = "one.tar.gz", **properties: Any) -> Resource:
-    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{archive}"}
+def model(archive: Any = "one.tar.gz", **properties: Any) -> Resource:
+    """`archive` may be a reference."""
+    url = {"Fn::Join": ["/", [f"s3://{BUCKET}", archive]]}
+    container = {"Image": IMAGE, "ModelDataUrl": url}
     return resource(
         "SageMaker::Model", ExecutionRoleArn=ROLE, PrimaryContainer=container, **properties
     )
 
 
-def serving(archive: str = "one.tar.gz") -> Resource:
+def serving(archive: Any = "one.tar.gz") -> Resource:
     """A model, its endpoint configuration and its endpoint."""
     variant = {
         "VariantName": "main",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -112,6 +113,33 @@ def test_a_resource_whose_condition_ends_is_deleted(stack: Stack, cloud: Cloud) 
         assert len(cloud.databases()) == expected
 
 
+def test_a_nested_stack_is_updated_and_rolled_back_with_its_parent(
+    stack: Stack, cloud: Cloud
+) -> None:
+    url = cloud.put_template(
+        "nested.json",
+        {
+            "Parameters": {"Archive": {"Type": "String"}},
+            "Resources": serving({"Ref": "Archive"}),
+            **SERVING_OUTPUTS,
+        },
+    )
+    endpoint = outputs(Endpoint=get_att(["Nested", "Outputs.EndpointName"]))
+
+    def parent(archive: str) -> dict[str, Any]:
+        nested = resource("CloudFormation::Stack", TemplateURL=url, Parameters={"Archive": archive})
+        return {"Nested": nested, "Database": database()}
+
+    assert stack.create(parent("one.tar.gz"), template=endpoint) == "CREATE_COMPLETE"
+    name = stack.outputs()["Endpoint"]
+    assert cloud.ask(name) == "[1]"
+    assert stack.update(parent("two.tar.gz"), template=endpoint) == "UPDATE_COMPLETE"
+    assert (stack.outputs()["Endpoint"], cloud.ask(name)) == (name, "[2]")
+    assert stack.update(parent("broken.tar.gz"), template=endpoint) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "not successfully updated" in stack.reason("Nested")
+    assert cloud.ask(name) == "[2]"
+
+
 # Refused
 
 
@@ -173,11 +201,13 @@ def test_a_stack_is_deleted_while_it_is_created(stack: Stack, cloud: Cloud) -> N
     assert (cloud.models(), cloud.endpoints()) == (set(), set())
 
 
-def test_a_stack_is_not_deleted_while_it_is_updated(stack: Stack, cloud: Cloud) -> None:
+def test_a_stack_that_is_being_updated_is_left_alone(stack: Stack, cloud: Cloud) -> None:
     stack.create(serving())
     with concurrent.futures.ThreadPoolExecutor() as pool:
         updated = pool.submit(stack.update, serving("slow.tar.gz"))
         wait_until(lambda: cloud.endpoints() == {"Updating"}, 60, "the endpoint is updating")
         with pytest.raises(ClientError, match="cannot be deleted while in status UPDATE_IN_PROG"):
             stack.delete()
+        with pytest.raises(ClientError, match="is in UPDATE_IN_PROGRESS state and can not be upd"):
+            stack.update(serving("two.tar.gz"))
         assert updated.result() == "UPDATE_COMPLETE"
