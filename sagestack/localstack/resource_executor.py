@@ -45,8 +45,11 @@ class Cancelled(Exception):
 
 
 class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
-    def __init__(self, change_set: ChangeSet) -> None:
+    """`retained` are the resources that a deletion of the stack leaves."""
+
+    def __init__(self, change_set: ChangeSet, retained: frozenset[str]) -> None:
         super().__init__(change_set)
+        self._retained = retained
         self._stack: Stack = change_set.stack
         self._changes: list[Change] = []
         self._rolling_back = False
@@ -70,6 +73,9 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
         if not is_nothing(before) and not self._is_deployed(name):
             before = Nothing
         if is_nothing(before) and is_nothing(after):
+            return
+        if self._deleting and name in self._retained:
+            self._tell_retained(name, before.resource_type)
             return
         if is_nothing(before) and self._is_deployed(name):
             self._remove_leftover(name)
@@ -201,6 +207,10 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
             reason=reason,
             custom_status=custom_status,
         )
+
+    def _tell_retained(self, name: str, resource_type: str) -> None:
+        skipped = ResourceStatus.DELETE_SKIPPED
+        self._tell(ChangeAction.Remove, name, resource_type, OperationStatus.SUCCESS, None, skipped)
 
     # References
 

@@ -45,8 +45,8 @@ class Settled(SystemExit):
 class ChangeSetModelExecutor(ResourceExecutor):
     """`on_failure` is ROLLBACK, DO_NOTHING or DELETE, as CreateStack has it."""
 
-    def __init__(self, change_set: ChangeSet, on_failure: str) -> None:
-        super().__init__(change_set)
+    def __init__(self, change_set: ChangeSet, on_failure: str, retained: frozenset[str]) -> None:
+        super().__init__(change_set, retained)
         self._on_failure = on_failure
         self._not_undone: list[str] = []
         self._ended = threading.Event()
@@ -209,8 +209,7 @@ class ChangeSetModelExecutor(ResourceExecutor):
             return True  # it failed before there was anything
         kind = made.resource_type
         if made.deletion_policy == DeletionPolicy.Retain:
-            skipped = ResourceStatus.DELETE_SKIPPED
-            self._tell(ChangeAction.Remove, name, kind, OperationStatus.SUCCESS, None, skipped)
+            self._tell_retained(name, kind)
             return True
         event = self._act(ChangeAction.Remove, name, kind, PreprocProperties(model), None)
         return bool(event.status == OperationStatus.SUCCESS)

@@ -37,6 +37,8 @@ NOT_TO_BE_UPDATED = UPDATING | {
 
 _on_failure: ContextVar[str] = ContextVar("on_failure", default=ROLLBACK)
 """What the request that is being served wants of a failure: ROLLBACK, DO_NOTHING, DELETE."""
+_retained: ContextVar[frozenset[str]] = ContextVar("retained", default=frozenset())
+"""The resources that a DeleteStack request wants to keep."""
 
 
 def plug_in() -> None:
@@ -79,10 +81,11 @@ def _keep_status_of_stacks() -> None:
 
 
 def remember_request(request: Any) -> None:
-    """Note what a CloudFormation request wants of a failure. The thread that serves the
-    request makes the executor."""
+    """Note what a CloudFormation request wants of a failure, and what it wants to keep. The
+    thread that serves the request makes the executor."""
     wish = request.get("OnFailure") or ROLLBACK
     _on_failure.set("DO_NOTHING" if request.get("DisableRollback") else wish)
+    _retained.set(frozenset(request.get("RetainResources") or ()))
 
 
 def _executor(change_set: ChangeSet) -> engine.ChangeSetModelExecutor | Cancellation:
@@ -95,7 +98,7 @@ def _executor(change_set: ChangeSet) -> engine.ChangeSetModelExecutor | Cancella
     on_failure = _on_failure.get()
     if on_failure == ROLLBACK:  # CreateChangeSet may have said otherwise
         on_failure = stack.request_payload.get("OnStackFailure") or ROLLBACK
-    return ChangeSetModelExecutor(change_set, on_failure)
+    return ChangeSetModelExecutor(change_set, on_failure, _retained.get())
 
 
 def _has_ours(change_set: ChangeSet) -> bool:

@@ -116,8 +116,8 @@ class Stack:
         )
         return self.settled()
 
-    def delete(self) -> str:
-        self.cloud.cloudformation.delete_stack(StackName=self.id)
+    def delete(self, **members: Any) -> str:
+        self.cloud.cloudformation.delete_stack(StackName=self.id, **members)
         return self.settled()
 
     def describe(self) -> dict[str, Any]:
