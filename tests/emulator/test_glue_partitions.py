@@ -278,6 +278,12 @@ def test_pages_of_an_expression_are_full_and_end(flights):
     assert sizes == [100, 100, 50]
 
 
+def test_an_empty_token_begins_at_the_first_page(flights):
+    add_many(flights, 100)
+    page = flights("GetPartitions", **TABLE, NextToken="", MaxResults=2)
+    assert [partition["Values"][0] for partition in page["Partitions"]] == ["0", "1"]
+
+
 def test_segments_part_the_partitions(flights):
     add_many(flights, 100)
     found = [
