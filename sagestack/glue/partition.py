@@ -58,7 +58,12 @@ def get_partitions(request: Request, context: Context) -> Response:
         sql, values = wanted.condition
         query = query.where(f"({sql})", *values)
     if segment := request.get("Segment"):
-        query = query.where("id % ? = ?", segment["TotalSegments"], segment["SegmentNumber"])
+        number, total = segment["SegmentNumber"], segment["TotalSegments"]
+        if number >= total:
+            raise InvalidInputException(
+                f"SegmentNumber must be less than TotalSegments, and is {number} of {total}."
+            )
+        query = query.where("id % ? = ?", total, number)
     found = page(context.store, query)
     partitions = [record.document for record in found.records]
     if request.get("ExcludeColumnSchema"):

@@ -296,6 +296,12 @@ def test_segments_part_the_partitions(flights):
     assert sorted(found, key=int) == [str(n) for n in range(100)]
 
 
+def test_a_segment_beyond_the_last_is_invalid_input(flights):
+    segment = {"SegmentNumber": 3, "TotalSegments": 3}
+    error = error_of(flights, "GetPartitions", **TABLE, Segment=segment)
+    assert error.code == "InvalidInputException"
+
+
 def test_a_filter_over_many_partitions_is_fast(flights):
     add_many(flights, 5000)
     begun = time.perf_counter()
