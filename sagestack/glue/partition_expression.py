@@ -7,8 +7,10 @@
                 | column [NOT] IN "(" literal ("," literal)* ")"
                 | column [NOT] BETWEEN literal AND literal
                 | column [NOT] LIKE string | column IS [NOT] NULL
+    column     := name | "(" column ")"
 
-Values are compared as the partition key's type. Source: the API reference of GetPartitions.
+Values are compared as the partition key's type. Sources: the API reference of GetPartitions,
+and what AWS's Glue client for Hive and Spark sends: `(year) IN (1)`, `name = 'it\\'s'`.
 Literals become parameters, so nothing of the expression's text reaches the SQL.
 """
 
@@ -27,7 +29,7 @@ NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 TOKEN = re.compile(
     r"""\s*(?:
-      (?P<string>'(?:[^']|'')*')
+      (?P<string>'(?:\\'|''|[^'])*')
     | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<word>\w+|`[^`]+`|"[^"]+")
     | (?P<symbol><\s*>|!=|<=|>=|[=<>(),])
@@ -129,11 +131,21 @@ class _Parser:
         if self._accept("NOT"):
             sql, values = self._not()
             return f"NOT ({sql})", values
-        if self._accept("("):
+        if not self._parenthesised_column() and self._accept("("):
             condition = self._or()
             self._expect(")")
             return condition
         return self._comparison()
+
+    def _parenthesised_column(self) -> bool:
+        """Whether the parentheses that come next are a column's own."""
+        name = self._next
+        while self._tokens[name].is_("("):
+            name += 1
+        if self._tokens[name].kind != "word":
+            return False
+        closing = self._tokens[name + 1 : name + 1 + name - self._next]
+        return all(token.is_(")") for token in closing)
 
     def _comparison(self) -> Condition:
         if self._peek().kind in ("string", "number"):
@@ -182,6 +194,10 @@ class _Parser:
         return f"{column.sql} {negated}GLOB ?", ("".join(glob.get(c, c) for c in pattern),)
 
     def _column(self) -> Column:
+        if self._accept("("):
+            column = self._column()
+            self._expect(")")
+            return column
         name = self._take("word").text
         if name.lower() not in self._keys:
             raise InvalidInputException("Invalid partition expression!")
@@ -249,7 +265,7 @@ class _Parser:
 
 def _token(kind: str, text: str) -> _Token:
     if kind == "string":
-        return _Token(kind, text[1:-1].replace("''", "'"))
+        return _Token(kind, re.sub(r"\\'|''", "'", text[1:-1]))
     if kind == "word" and text[0] in '`"':
         return _Token(kind, text[1:-1])
     if kind == "word" and text.upper() in KEYWORDS:
