@@ -219,7 +219,7 @@ class Store:
             values.extend(arguments)
         if query.token is not None:
             sql.append(f"AND ({column}, id) {'<' if query.descending else '>'} (?, ?)")
-            values.extend(_read_token(query.token))
+            values.extend(_read_token(query))
         order = "DESC" if query.descending else "ASC"
         sql.append(f"ORDER BY {column} {order}, id {order} LIMIT ?")
         with self._read() as connection:
@@ -227,7 +227,7 @@ class Store:
         token = None
         if len(rows) > query.limit:
             rows = rows[: query.limit]
-            token = _write_token(rows[-1][column], rows[-1]["id"])
+            token = _write_token(query, rows[-1][column], rows[-1]["id"])
         return Page([_record(row) for row in rows], token)
 
     def every(self, kind: str, *statuses: str) -> Sequence[Record]:
@@ -367,15 +367,26 @@ def _record(row: sqlite3.Row) -> Record:
     )
 
 
-def _write_token(value: Any, row_id: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, row_id]).encode()).decode()
+def _write_token(query: Query, value: Any, row_id: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([*_order(query), value, row_id]).encode()).decode()
 
 
-def _read_token(token: str) -> tuple[Any, int]:
+def _read_token(query: Query) -> tuple[Any, int]:
+    """Where a page begins. Raises ValidationException for a token of another list or order."""
+    assert query.token is not None
     try:
-        value, row_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        *order, value, row_id = json.loads(base64.urlsafe_b64decode(query.token.encode()))
     except (TypeError, ValueError):
         raise ValidationException("The pagination token is invalid.") from None
-    if not isinstance(value, str | int | float) or not isinstance(row_id, int):
+    if (
+        order != _order(query)
+        or not isinstance(value, str | int | float)
+        or not isinstance(row_id, int)
+    ):
         raise ValidationException("The pagination token is invalid.")
     return value, row_id
+
+
+def _order(query: Query) -> list[Any]:
+    """What a token is bound to: in another order its place means nothing."""
+    return [query.kind, query.parent, query.sort_by, query.descending]

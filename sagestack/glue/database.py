@@ -68,6 +68,9 @@ def get_database(request: Request, context: Context) -> Response:
 
 @glue.operation("GetDatabases")
 def get_databases(request: Request, context: Context) -> Response:
+    """Those of the catalog. None is shared by another account or by a federated catalog."""
+    if request.get("ResourceShareType") in ("FOREIGN", "FEDERATED"):
+        return {"DatabaseList": []}
     query = Query(
         DATABASE,
         owner(request, context),

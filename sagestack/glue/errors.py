@@ -4,6 +4,7 @@ AwsError
 ├── EntityNotFoundException           what is named does not exist
 ├── AlreadyExistsException            the name is taken
 ├── InvalidInputException             a rule that the service model can't say
+├── InvalidStateException             what is stored does not allow it
 ├── IdempotentParameterMismatchException  a job of this name exists and is another
 ├── ConcurrentModificationException   it was changed since the version that was named
 └── ConcurrentRunsExceededException   the job runs MaxConcurrentRuns times already
@@ -27,6 +28,10 @@ class AlreadyExistsException(AwsError):
 
 class InvalidInputException(AwsError):
     code = "InvalidInputException"
+
+
+class InvalidStateException(AwsError):
+    code = "InvalidStateException"
 
 
 class IdempotentParameterMismatchException(AwsError):

@@ -66,6 +66,8 @@ def check_capacity(request: Request | Mapping[str, Any]) -> None:
         raise InvalidInputException(f"Worker Type is not supported for Job Command {PYTHON_SHELL}")
     if request.get("ExecutionClass", "STANDARD") != "STANDARD":
         raise InvalidInputException(f"ExecutionClass FLEX is not supported for {PYTHON_SHELL}.")
+    if request.get("MaxCapacity") and request.get("AllocatedCapacity"):
+        raise InvalidInputException("Please set only Allocated Capacity or Max Capacity.")
     for member in ("MaxCapacity", "AllocatedCapacity"):
         if request.get(member) and request[member] not in CAPACITIES:
             raise InvalidInputException(

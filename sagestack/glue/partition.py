@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,8 +20,9 @@ from sagestack.glue.errors import (
     AlreadyExistsException,
     EntityNotFoundException,
     InvalidInputException,
+    InvalidStateException,
 )
-from sagestack.glue.partition_expression import condition_of
+from sagestack.glue.partition_expression import PartitionFilter, filter_of
 from sagestack.glue.service import glue, page, paged, refuse
 
 
@@ -51,10 +53,17 @@ def get_partitions(request: Request, context: Context) -> Response:
         token=request.get("NextToken"),
     )
     if expression := request.get("Expression", "").strip():
-        sql, values = condition_of(expression, table.document["PartitionKeys"])
+        wanted = filter_of(expression, table.document["PartitionKeys"])
+        _require_readable(wanted, query, context)
+        sql, values = wanted.condition
         query = query.where(f"({sql})", *values)
     if segment := request.get("Segment"):
-        query = query.where("id % ? = ?", segment["TotalSegments"], segment["SegmentNumber"])
+        number, total = segment["SegmentNumber"], segment["TotalSegments"]
+        if number >= total:
+            raise InvalidInputException(
+                f"SegmentNumber must be less than TotalSegments, and is {number} of {total}."
+            )
+        query = query.where("id % ? = ?", total, number)
     found = page(context.store, query)
     partitions = [record.document for record in found.records]
     if request.get("ExcludeColumnSchema"):
@@ -139,6 +148,16 @@ def partition_key(table: Record, values: list[str]) -> Key:
         )
     parent = children(table.key.parent, table.key.name)
     return Key(PARTITION, table.key.account, table.key.region, json.dumps(values), parent)
+
+
+def _require_readable(wanted: PartitionFilter, query: Query, context: Context) -> None:
+    """Raises InvalidStateException where a partition has a value that is not of its key's
+    type: whether it is wanted can't be told."""
+    for column in wanted.compared:
+        first = replace(query, limit=1, token=None).where(column.unreadable)
+        for record in context.store.list(first).records:
+            value = record.document["Values"][column.index]
+            raise InvalidStateException(column.type.complaint.format(value))
 
 
 def _document(table: Record, wanted: dict[str, Any], created: datetime) -> Document:

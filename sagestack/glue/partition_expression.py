@@ -7,8 +7,10 @@
                 | column [NOT] IN "(" literal ("," literal)* ")"
                 | column [NOT] BETWEEN literal AND literal
                 | column [NOT] LIKE string | column IS [NOT] NULL
+    column     := name | "(" column ")"
 
-Values are compared as the partition key's type. Source: the API reference of GetPartitions.
+Values are compared as the partition key's type. Sources: the API reference of GetPartitions,
+and what AWS's Glue client for Hive and Spark sends: `(year) IN (1)`, `name = 'it\\'s'`.
 Literals become parameters, so nothing of the expression's text reaches the SQL.
 """
 
@@ -17,18 +19,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any, NoReturn
 
 from sagestack.glue.errors import InvalidInputException
+from sagestack.glue.partition_type import TYPES, PartitionType, base_name
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """How Hive writes a partition value that is NULL."""
 
 TOKEN = re.compile(
     r"""\s*(?:
-      (?P<string>'(?:[^']|'')*')
-    | (?P<number>-?\d+(?:\.\d+)?)
+      (?P<string>'(?:\\'|''|[^'])*')
+    | (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<word>\w+|`[^`]+`|"[^"]+")
     | (?P<symbol><\s*>|!=|<=|>=|[=<>(),])
     )""",
@@ -37,29 +39,25 @@ TOKEN = re.compile(
 KEYWORDS = {"AND", "OR", "NOT", "IN", "BETWEEN", "LIKE", "IS", "NULL"}
 FLIPPED = {"=": "=", "<>": "<>", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
-INTEGERS = {"tinyint", "smallint", "int", "integer", "bigint", "long"}
-STRINGS = {"string", "varchar", "char"}
-# How a value of each type is made comparable in SQLite.
-SQL_OF_TYPE: Mapping[str, str] = {
-    **dict.fromkeys(STRINGS, "{}"),
-    **dict.fromkeys(INTEGERS, "CAST({} AS INTEGER)"),
-    "decimal": "CAST({} AS REAL)",
-    "date": "date({})",
-    "timestamp": "strftime('%Y-%m-%d %H:%M:%f', {})",
-}
-
 Values = tuple[Any, ...]
 Condition = tuple[str, Values]
 """SQL and its parameters."""
 
 
-def condition_of(expression: str, keys: Sequence[Mapping[str, str]]) -> Condition:
-    """The condition on a partition's record, for a table with these PartitionKeys.
+@dataclass(frozen=True)
+class PartitionFilter:
+    """Which partitions an expression wants, as a condition on their records."""
 
-    Raises InvalidInputException.
-    """
+    condition: Condition
+    compared: tuple[Column, ...]
+    """The keys whose values it compares: each has to be of its key's type."""
+
+
+def filter_of(expression: str, keys: Sequence[Mapping[str, str]]) -> PartitionFilter:
+    """The filter, for a table with these PartitionKeys. Raises InvalidInputException."""
+    parser = _Parser(expression, keys)
     try:
-        return _Parser(expression, keys).parse()
+        return PartitionFilter(parser.parse(), tuple(parser.compared))
     except RecursionError:
         raise InvalidInputException("The expression is nested too deeply.") from None
 
@@ -74,10 +72,11 @@ class _Token:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
+    """A partition key in an expression."""
+
     index: int
-    name: str
-    type: str
+    type: PartitionType
 
     @property
     def raw(self) -> str:
@@ -86,38 +85,23 @@ class _Column:
     @property
     def sql(self) -> str:
         """The value in its type. NULL, where Hive's mark for it can't be of that type."""
-        raw = self.raw if self.type in STRINGS else f"NULLIF({self.raw}, '{NO_VALUE}')"
-        return SQL_OF_TYPE[self.type].format(raw)
+        return self.type.sql.format(self._value)
 
     @property
-    def parameter(self) -> str:
-        return SQL_OF_TYPE[self.type].format("?")
+    def unreadable(self) -> str:
+        """The condition for a value that is not of the type."""
+        return f"NOT ({self.type.readable.format(self._value)})"
 
-    def literal(self, token: _Token) -> str:
-        """The text of a literal for this column. Raises InvalidInputException."""
-        text = token.text
-        try:
-            if self.type in INTEGERS:
-                int(text)
-            elif self.type == "decimal":
-                float(text)
-            elif self.type == "date":
-                date.fromisoformat(text)
-            elif self.type == "timestamp":
-                datetime.fromisoformat(text)
-        except ValueError:
-            article = "an" if self.type[0] in "aeiou" else "a"
-            raise InvalidInputException(f'"{text}" is not {article} {self.type}.') from None
-        return text
+    @property
+    def _value(self) -> str:
+        return self.raw if self.type.is_text else f"NULLIF({self.raw}, '{NO_VALUE}')"
 
 
 class _Parser:
     def __init__(self, expression: str, keys: Sequence[Mapping[str, str]]) -> None:
         self._expression = expression
-        self._columns = {
-            key["Name"].lower(): _Column(index, key["Name"], _base_type(key.get("Type", "string")))
-            for index, key in enumerate(keys)
-        }
+        self._keys = {key["Name"].lower(): (n, key) for n, key in enumerate(keys)}
+        self.compared: dict[Column, None] = {}
         self._tokens = [*self._tokenize(), _Token("end", "")]
         self._next = 0
 
@@ -147,11 +131,21 @@ class _Parser:
         if self._accept("NOT"):
             sql, values = self._not()
             return f"NOT ({sql})", values
-        if self._accept("("):
+        if not self._parenthesised_column() and self._accept("("):
             condition = self._or()
             self._expect(")")
             return condition
         return self._comparison()
+
+    def _parenthesised_column(self) -> bool:
+        """Whether the parentheses that come next are a column's own."""
+        name = self._next
+        while self._tokens[name].is_("("):
+            name += 1
+        if self._tokens[name].kind != "word":
+            return False
+        closing = self._tokens[name + 1 : name + 1 + name - self._next]
+        return all(token.is_(")") for token in closing)
 
     def _comparison(self) -> Condition:
         if self._peek().kind in ("string", "number"):
@@ -166,11 +160,10 @@ class _Parser:
         if self._accept("IN"):
             return self._in(column, negated)
         if self._accept("BETWEEN"):
-            low = column.literal(self._literal())
+            low = self._value(column, self._literal())
             self._expect("AND")
-            high = column.literal(self._literal())
-            place = column.parameter
-            return f"{column.sql} {negated}BETWEEN {place} AND {place}", (low, high)
+            high = self._value(column, self._literal())
+            return f"{column.sql} {negated}BETWEEN ? AND ?", (low, high)
         if self._accept("LIKE"):
             return self._like(column, negated)
         if negated:
@@ -178,36 +171,49 @@ class _Parser:
         operator = self._operator()
         return self._compare(column, operator, self._literal())
 
-    def _compare(self, column: _Column, operator: str, literal: _Token) -> Condition:
-        return f"{column.sql} {operator} {column.parameter}", (column.literal(literal),)
+    def _compare(self, column: Column, operator: str, literal: _Token) -> Condition:
+        return f"{column.sql} {operator} ?", (self._value(column, literal),)
 
-    def _in(self, column: _Column, negated: str) -> Condition:
+    def _in(self, column: Column, negated: str) -> Condition:
         self._expect("(")
-        values = [column.literal(self._literal())]
+        values = [self._value(column, self._literal())]
         while self._accept(","):
-            values.append(column.literal(self._literal()))
+            values.append(self._value(column, self._literal()))
         self._expect(")")
-        places = ", ".join([column.parameter] * len(values))
+        places = ", ".join("?" * len(values))
         return f"{column.sql} {negated}IN ({places})", tuple(values)
 
-    def _like(self, column: _Column, negated: str) -> Condition:
+    def _like(self, column: Column, negated: str) -> Condition:
         pattern = self._take("string").text
-        if column.type not in STRINGS:
-            self._fail()
+        if not column.type.is_text:
+            raise InvalidInputException(
+                f"{column.type.noun} data type doesn't support operation 'LIKE'"
+            )
         # SQLite's LIKE ignores case; its GLOB does not.
         glob = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
         return f"{column.sql} {negated}GLOB ?", ("".join(glob.get(c, c) for c in pattern),)
 
-    def _column(self) -> _Column:
+    def _column(self) -> Column:
+        if self._accept("("):
+            column = self._column()
+            self._expect(")")
+            return column
         name = self._take("word").text
-        column = self._columns.get(name.lower())
-        if column is None:
-            raise InvalidInputException(f"Unknown column '{name}'")
-        if column.type not in SQL_OF_TYPE:
-            raise InvalidInputException(
-                f"Unsupported partition key type '{column.type}' of column '{name}'"
-            )
-        return column
+        if name.lower() not in self._keys:
+            raise InvalidInputException("Invalid partition expression!")
+        index, key = self._keys[name.lower()]
+        type_ = base_name(key.get("Type", "string"))
+        if type_ not in TYPES:
+            raise InvalidInputException(f"Unknown type : '{type_}'")
+        return Column(index, TYPES[type_])
+
+    def _value(self, column: Column, literal: _Token) -> Any:
+        """A literal in the type of the column it is compared with."""
+        self.compared[column] = None
+        try:
+            return column.type.read(literal.text)
+        except ValueError:
+            raise InvalidInputException(column.type.complaint.format(literal.text)) from None
 
     def _operator(self) -> str:
         text = re.sub(r"\s", "", self._take("symbol").text).replace("!=", "<>")
@@ -259,14 +265,9 @@ class _Parser:
 
 def _token(kind: str, text: str) -> _Token:
     if kind == "string":
-        return _Token(kind, text[1:-1].replace("''", "'"))
+        return _Token(kind, re.sub(r"\\'|''", "'", text[1:-1]))
     if kind == "word" and text[0] in '`"':
         return _Token(kind, text[1:-1])
     if kind == "word" and text.upper() in KEYWORDS:
         return _Token("keyword", text.upper())
     return _Token(kind, text)
-
-
-def _base_type(type_: str) -> str:
-    """`decimal(10,2)` -> `decimal`."""
-    return type_.split("(", 1)[0].strip().lower()

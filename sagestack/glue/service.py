@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sagestack.aws.errors import ValidationException
@@ -24,9 +25,10 @@ def refuse(operation: str, request: Mapping[str, Any], *members: str) -> None:
 
 
 def page(store: Store, query: Query) -> Page:
-    """`store.list`, with Glue's error for a token that is not one."""
+    """`store.list`, with Glue's error for a token that is not one. An empty one begins at the
+    first page, as clients that loop with `next_token = ""` expect."""
     try:
-        return store.list(query)
+        return store.list(replace(query, token=query.token or None))
     except ValidationException as error:
         raise InvalidInputException(error.message) from None
 

@@ -159,6 +159,18 @@ def test_a_scaling_that_can_not_be(endpoints: Endpoints, wish: Any, words: str) 
     assert endpoints.describe(name)["EndpointStatus"] == "InService"
 
 
+def test_a_variant_that_is_scaled_twice_at_once_is_refused(endpoints: Endpoints) -> None:
+    name = endpoints.serve(constant(1))
+    wish = {"VariantName": "AllTraffic", "DesiredWeight": 2.0}
+    error = refused(
+        endpoints.call,
+        "UpdateEndpointWeightsAndCapacities",
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[wish, wish],
+    )
+    assert error.message == 'The variant name "AllTraffic" was non-unique within the request.'
+
+
 def test_scaling_past_the_limit_is_refused(endpoints: Endpoints) -> None:
     name = endpoints.serve(constant(1))
     error = refused(scale, endpoints, name, DesiredInstanceCount=100)

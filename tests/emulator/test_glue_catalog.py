@@ -73,6 +73,13 @@ def test_a_token_that_is_none_is_invalid_input(glue):
     assert error_of(glue, "GetDatabases", NextToken="nonsense").code == "InvalidInputException"
 
 
+def test_no_database_is_shared_by_another_account(lake):
+    everything = lake("GetDatabases", ResourceShareType="ALL")["DatabaseList"]
+    assert [database["Name"] for database in everything] == ["lake"]
+    for shared in ("FOREIGN", "FEDERATED"):
+        assert lake("GetDatabases", ResourceShareType=shared)["DatabaseList"] == []
+
+
 def test_an_updated_database_has_only_what_was_given(glue):
     glue("CreateDatabase", DatabaseInput={"Name": "lake", "Description": "old"})
     created = glue("GetDatabase", Name="lake")["Database"]["CreateTime"]

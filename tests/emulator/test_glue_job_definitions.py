@@ -37,6 +37,7 @@ def test_a_job_has_aws_s_defaults(glue):
         ({"Command": {"Name": "pythonshell"}}, "ScriptLocation"),
         ({"Command": COMMAND | {"PythonVersion": "2"}}, "PythonVersion 2"),
         ({"MaxCapacity": 2.0}, "MaxCapacity"),
+        ({"MaxCapacity": 1.0, "AllocatedCapacity": 1}, "only Allocated Capacity or Max Capacity"),
         ({"WorkerType": "G.1X", "NumberOfWorkers": 2}, "Worker Type is not supported"),
         ({"ExecutionClass": "FLEX"}, "FLEX"),
         ({"Role": " "}, "Role"),

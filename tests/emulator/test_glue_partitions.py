@@ -25,6 +25,9 @@ ROWS = [
     ["__HIVE_DEFAULT_PARTITION__", "a_c", "2014-01-01", "2014-01-01 00:00:00", "0"],
 ]
 
+NOT_AN_INTEGER = 'For input string: "{}" is not an integer.'
+NOT_A_TIMESTAMP = "Timestamp format must be yyyy-mm-dd hh:mm:ss[.fffffffff] {} is not a timestamp."
+
 
 @pytest.fixture
 def glue(context: Context) -> Call:
@@ -83,11 +86,18 @@ def typed(glue):
         ("carrier = 'AA' or carrier = 'UA' and year = 9", [0]),
         ("(carrier = 'AA' or carrier = 'UA') and year = 10", [1]),
         ("((year = 9))", [0]),
+        ("(year) in (9, 10)", [0, 1]),
+        ("((carrier) NOT IN ('AA', 'UA'))", [2, 3]),
+        ("(((year)) = 9 or ((year) = 10 and (carrier) = 'UA'))", [0, 1]),
+        ("(carrier = 'it\\'s')", [2]),
         ("day = '2013-02-01'", [1]),
         ("day >= date '2013-02-01' and day < '2014-01-01'", [1, 2]),
         ("at > '2013-02-01 10:00:00'", [1, 2, 3]),
         ("at = timestamp '2013-01-31 10:00:00.0'", [0]),
+        ("at = '2013-02-01 10:00:00.500'", [1]),
+        ("at > '2013-02-01 10:00:00.499999999' and at < '2013-02-01 10:00:00.500000001'", [1]),
         ("price = 10.0", [1]),
+        ("price between 1e1 and 1.1E+1", [1]),
         ("price > 9.5", [1, 2]),
         ("", [0, 1, 2, 3]),
         ("  ", [0, 1, 2, 3]),
@@ -101,19 +111,30 @@ def test_an_expression_compares_in_the_type_of_the_key(typed, expression, rows):
 @pytest.mark.parametrize(
     ("expression", "text"),
     [
-        ("month = 1", "Unknown column 'month'"),
-        ("year = 'x'", '"x" is not an int.'),
-        ("day = '2013-13-01'", '"2013-13-01" is not a date.'),
-        ("at = 'noon'", '"noon" is not a timestamp.'),
+        ("month = 1", "Invalid partition expression!"),
+        ("year = 'x'", 'For input string: "x" is not an integer.'),
+        ("year in (9, 2.5)", 'For input string: "2.5" is not an integer.'),
+        ("year = 99999999999999999999", NOT_AN_INTEGER.format("99999999999999999999")),
+        ("price = 'x'", "x is not a decimal."),
+        ("price = 'NaN'", "NaN is not a decimal."),
+        ("day = '2013-13-01'", "2013-13-01 is not a date."),
+        ("day = '20130131'", "20130131 is not a date."),
+        ("at = 'noon'", NOT_A_TIMESTAMP.format("noon")),
+        ("at = '2013-01-31'", NOT_A_TIMESTAMP.format("2013-01-31")),
+        ("at = '2013-02-30 00:00:00'", NOT_A_TIMESTAMP.format("2013-02-30 00:00:00")),
+        ("at = '2013-01-31 00:00:00.'", NOT_A_TIMESTAMP.format("2013-01-31 00:00:00.")),
         ("year =", "Unsupported expression 'year ='"),
         ("year", "Unsupported expression 'year'"),
         ("1 = 1", "Unsupported expression '1 = 1'"),
         ("year = 1 year = 2", "Unsupported expression 'year = 1 year = 2'"),
         ("(year = 1", "Unsupported expression '(year = 1'"),
         ("year = 1; drop table records", "Unsupported expression 'year = 1; drop table records'"),
-        ("year like '1%'", "Unsupported expression 'year like '1%''"),
+        ("year like '1%'", "Integral data type doesn't support operation 'LIKE'"),
+        ("day like '2013%'", "Date data type doesn't support operation 'LIKE'"),
         ("carrier = 'open", "Unsupported expression 'carrier = 'open'"),
         ("year ( 1", "Unsupported expression 'year ( 1'"),
+        ("(year)", "Unsupported expression '(year)'"),
+        ("((year) = 1", "Unsupported expression '((year) = 1'"),
         ("(" * 1000 + "year = 1" + ")" * 1000, "The expression is nested too deeply."),
     ],
 )
@@ -131,8 +152,29 @@ def test_a_key_of_another_type_can_not_be_filtered(glue):
     keys = [{"Name": "ratio", "Type": "double"}]
     glue("CreateTable", DatabaseName="lake", TableInput={"Name": "flights", "PartitionKeys": keys})
     error = error_of(glue, "GetPartitions", **TABLE, Expression="ratio > 1")
-    assert error.code == "InvalidInputException"
-    assert "double" in error.message
+    assert (error.code, error.message) == ("InvalidInputException", "Unknown type : 'double'")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "literal", "text"),
+    [
+        (0, "null", "0", NOT_AN_INTEGER.format("null")),
+        (0, "1.5", "0", NOT_AN_INTEGER.format("1.5")),
+        (2, "2013-02-30", "'2013-01-01'", "2013-02-30 is not a date."),
+        (2, "2013", "'2013-01-01'", "2013 is not a date."),
+        (3, "2013-01-31", "'2013-01-31 00:00:00'", NOT_A_TIMESTAMP.format("2013-01-31")),
+        (4, "cheap", "0", "cheap is not a decimal."),
+    ],
+)
+def test_a_value_that_is_not_of_its_type_is_never_compared(typed, column, value, literal, text):
+    values = [*ROWS[0]]
+    values[column] = value
+    typed("CreatePartition", **TABLE, PartitionInput={"Values": values})
+    expression = f"{KEYS[column]['Name']} >= {literal}"
+    error = error_of(typed, "GetPartitions", **TABLE, Expression=expression)
+    assert (error.code, error.message) == ("InvalidStateException", text)
+    others = typed("GetPartitions", **TABLE, Expression="carrier = 'UA'")["Partitions"]
+    assert [partition["Values"] for partition in others] == [ROWS[1]]
 
 
 def test_a_partition_is_answered_as_it_was_created(flights):
@@ -242,6 +284,12 @@ def test_pages_of_an_expression_are_full_and_end(flights):
     assert sizes == [100, 100, 50]
 
 
+def test_an_empty_token_begins_at_the_first_page(flights):
+    add_many(flights, 100)
+    page = flights("GetPartitions", **TABLE, NextToken="", MaxResults=2)
+    assert [partition["Values"][0] for partition in page["Partitions"]] == ["0", "1"]
+
+
 def test_segments_part_the_partitions(flights):
     add_many(flights, 100)
     found = [
@@ -252,6 +300,12 @@ def test_segments_part_the_partitions(flights):
         )["Partitions"]
     ]
     assert sorted(found, key=int) == [str(n) for n in range(100)]
+
+
+def test_a_segment_beyond_the_last_is_invalid_input(flights):
+    segment = {"SegmentNumber": 3, "TotalSegments": 3}
+    error = error_of(flights, "GetPartitions", **TABLE, Segment=segment)
+    assert error.code == "InvalidInputException"
 
 
 def test_a_filter_over_many_partitions_is_fast(flights):

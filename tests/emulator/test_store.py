@@ -1,8 +1,11 @@
 """Store: records survive, pages add up, lists use an index."""
 
+import base64
+import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -239,12 +242,35 @@ def test_filters_and_parents(store):
     assert names(store.list(Query("table", CALLER, parent="one"))) == ["a"]
 
 
+def token_of(*content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+
+
 @pytest.mark.parametrize(
-    "token", ["nonsense", "", "bm9uc2Vuc2U=", "WzFd", "MQ==", "W1tdLCAxXQ==", "WzEsIHt9XQ==", "é"]
+    "token",
+    [
+        *("nonsense", "", "bm9uc2Vuc2U=", "WzFd", "MQ==", "é"),
+        token_of("model", "", "CreationTime", False, [], 1),
+        token_of("model", "", "CreationTime", False, 1, {}),
+    ],
 )
 def test_a_token_from_elsewhere_is_refused(store, token):
     with pytest.raises(ValidationException, match="pagination token"):
         store.list(Query("model", CALLER, token=token))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"sort_by": "Name"}, {"descending": True}, {"kind": "endpoint"}, {"parent": "one"}],
+)
+def test_a_token_of_another_order_is_refused(store, other):
+    for name in ("a", "b"):
+        store.create(record(name))
+    query = Query("model", CALLER, limit=1)
+    token = store.list(query).token
+    assert names(store.list(replace(query, token=token))) == ["b"]
+    with pytest.raises(ValidationException, match="pagination token"):
+        store.list(replace(query, token=token, **other))
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,13 @@ def rescaled(plan: Plan, request: Request) -> Plan:
     plan = deepcopy(plan)
     variants = {variant["VariantName"]: variant for variant in plan["Variants"]}
     wishes = request["DesiredWeightsAndCapacities"]
-    if unknown := [w["VariantName"] for w in wishes if w["VariantName"] not in variants]:
+    names = [wish["VariantName"] for wish in wishes]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValidationException(
+                f'The variant name "{name}" was non-unique within the request.'
+            )
+    if unknown := [name for name in names if name not in variants]:
         raise ValidationException(
             f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint '
             f'configuration "{plan["EndpointConfigName"]}".'
