@@ -19,7 +19,7 @@ from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.cloudformation.registry import is_ours
 from sagestack.localstack import nested_stacks
-from sagestack.localstack.cloudformation import RefusingProvider
+from sagestack.localstack.cloudformation import refusing_provider
 from sagestack.localstack.stack_executor import Cancellation, ChangeSetModelExecutor, deployments
 
 ROLLBACK = "ROLLBACK"
@@ -47,8 +47,7 @@ def plug_in() -> None:
     def load_or_refuse(resource_type: str) -> Any:
         if resource_type == nested_stacks.NAME:
             return nested_stacks.NestedStackProvider()
-        found = load(resource_type)
-        return RefusingProvider() if found is None and is_ours(resource_type or "") else found
+        return load(resource_type) or refusing_provider(resource_type or "")
 
     ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_or_refuse)
     service.ChangeSetModelExecutor = _executor

@@ -159,6 +159,21 @@ def test_a_type_that_does_not_run_fails_its_stack(
     assert cloud.buckets() == {BUCKET}
 
 
+def test_scaling_of_an_endpoint_is_refused(stack: Stack) -> None:
+    scaling = {
+        "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
+        "Properties": {
+            "ServiceNamespace": "sagemaker",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+            "ResourceId": "endpoint/flights/variant/all",
+            "MinCapacity": 1,
+            "MaxCapacity": 2,
+        },
+    }
+    assert stack.create({"Model": model(), "Scaling": scaling}) == "ROLLBACK_COMPLETE"
+    assert "ScalableTarget of an endpoint is not supported" in stack.reason("Scaling")
+
+
 def test_types_of_other_services_are_localstacks_own_business(stack: Stack) -> None:
     assert stack.create({"Theme": resource("QuickSight::Theme")}) == "CREATE_COMPLETE"
 
