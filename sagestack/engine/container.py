@@ -219,6 +219,7 @@ def _plan(container: Container) -> dict[str, object]:
         "isolate_network": container.isolate_network,
         "network_of": container.network_of,
         "folders": {FOLDER: str(folder)} if (folder := environment.image.folder) else {},
+        "image": str(environment.bin.parent),
         "visible": [
             str(path)
             for path in (
