@@ -172,6 +172,15 @@ def test_ordinary_users_program_can_not_write_to_the_system(run: Run) -> None:
     assert said(run(script)) == []
 
 
+def test_what_an_ordinary_users_program_changed_in_its_image_can_be_removed(
+    run: Run, place: Place
+) -> None:
+    """The kernel's directory beside an overlay's own has no rights, for its owner neither."""
+    said(run("print(1)"))
+    for directory in (place.directory / "work/job").glob("ml.image/**/"):
+        assert directory.stat().st_mode & 0o700 == 0o700, directory
+
+
 def test_ordinary_users_isolated_program_reaches_nobody(run: Run) -> None:
     script = "import json, socket; print(json.dumps([n for _, n in socket.if_nameindex()]))"
     assert said(run(script, settings={"isolate_network": True})) == ["lo"]
