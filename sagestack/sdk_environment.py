@@ -44,10 +44,9 @@ def sdk_environment(server: Server, region: str) -> dict[str, str]:
     directory = server.directory / "sdk"
     directory.mkdir(parents=True, exist_ok=True)
     session = boto3.session.Session("test", "test", region_name=region)
-    role, account = _role(session, server.endpoint_url)
-    bucket = f"sagemaker-{region}-{account}"
+    role = _role(session, server.endpoint_url)
     config = directory / "sagemaker.yaml"
-    config.write_text(json.dumps(_sdk_config(bucket, role), indent=2))
+    config.write_text(json.dumps(_sdk_config(role), indent=2))
     (directory / "endpoints.json").write_text(json.dumps(_endpoints(server)))
     return {
         "AWS_ENDPOINT_URL": server.endpoint_url,
@@ -101,8 +100,8 @@ def write_user_config(server: Server, variables: Mapping[str, str], home: Path) 
 MARK = "written by sagestack"
 
 
-def _role(session: Any, endpoint_url: str) -> tuple[str, str]:
-    """The execution role's ARN, made where it is missing, and its account."""
+def _role(session: Any, endpoint_url: str) -> str:
+    """The execution role's ARN, made where it is missing."""
     iam = session.client("iam", endpoint_url=endpoint_url)
     try:
         role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
@@ -114,7 +113,7 @@ def _role(session: Any, endpoint_url: str) -> tuple[str, str]:
         RoleName=ROLE, PolicyName="everything", PolicyDocument=json.dumps(EVERYTHING)
     )
     arn: str = role["Arn"]
-    return arn, arn.split(":")[4]
+    return arn
 
 
 def _credentials(session: Any, endpoint_url: str, role: str) -> dict[str, str]:
@@ -127,15 +126,14 @@ def _credentials(session: Any, endpoint_url: str, role: str) -> dict[str, str]:
     }
 
 
-def _sdk_config(bucket: str, role: str) -> dict[str, Any]:
-    """The SDK reads YAML, of which JSON is a part."""
+def _sdk_config(role: str) -> dict[str, Any]:
+    """The SDK reads YAML, of which JSON is a part. It says nothing of a default bucket: the
+    SDK's own has the region of each session in its name."""
     return {
         "SchemaVersion": "1.0",
         "CustomParameters": {"Comment": MARK},
         "SageMaker": {
-            "PythonSDK": {
-                "Modules": {"TelemetryOptOut": True, "Session": {"DefaultS3Bucket": bucket}}
-            },
+            "PythonSDK": {"Modules": {"TelemetryOptOut": True}},
             "TrainingJob": {"RoleArn": role},
             "ProcessingJob": {"RoleArn": role},
             "Model": {"ExecutionRoleArn": role},

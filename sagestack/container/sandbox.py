@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import socket
 import struct
 from typing import Any
@@ -108,6 +109,8 @@ def make_root(plan: Plan) -> None:
         show(root, "/run/systemd/resolve")  # where /etc/resolv.conf may lead
     for path in plan["visible"]:
         show(root, path)
+    if plan["image"].split("/")[1] not in SYSTEM:
+        make_writable(f"{root}{plan['image']}", f"{directory}.image")
     for inside, outside in plan["folders"].items():
         os.makedirs(f"{root}{inside}", exist_ok=True)
         bind(outside, f"{root}{inside}", read_only=True)
@@ -176,6 +179,24 @@ def show(root: str, path: str) -> None:
     elif not os.path.exists(target):  # else it lies in a directory that is shown already
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
         bind(path, target, read_only=True)
+
+
+def make_writable(target: str, layer: str) -> None:
+    """Lay the program's own layer over its image, as a container engine does: what it
+    installs is there for it and for nobody else. Where the kernel or the file system has
+    none for us, the image stays read-only."""
+    for name in ("upper", "work"):
+        os.makedirs(f"{layer}/{name}", exist_ok=True)
+    parts = {"lowerdir": target, "upperdir": f"{layer}/upper", "workdir": f"{layer}/work"}
+    options = [f"{name}={escape(path)}" for name, path in parts.items()]
+    with contextlib.suppress(OSError):
+        mount("image", target, "overlay", MS_NOSUID | MS_NODEV, ",".join([*options, "userxattr"]))
+        os.chmod(f"{layer}/work/work", 0o700)  # the kernel's own; else nobody could remove it
+
+
+def escape(path: str) -> str:
+    """A path among the options of a mount."""
+    return re.sub(r"([\\,:])", r"\\\1", path)
 
 
 def mount_fuse(target: str, server: str) -> None:

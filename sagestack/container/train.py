@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import script_environment  # type: ignore[import-not-found]
+from model_server.packages import (  # type: ignore[import-not-found]
+    RequirementsFailed,
+    install,
+)
 from run_as_main import Ended, call, finish, run_script  # type: ignore[import-not-found]
 
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
@@ -122,19 +126,15 @@ def unpack(archive: Path, source: str) -> None:
 
 
 def install_requirements() -> bool:
-    """Into a directory of the job's own: the image is shared and can't be written. False
-    where there is nothing to install."""
+    """Into an environment of the job's own over the image's. False where there is nothing
+    to install."""
     requirements = CODE / "requirements.txt"
     if not requirements.is_file():
         return False
-    target = BASE / "site-packages"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
-    done = subprocess.run(
-        [*command, "-r", str(requirements)], stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise UserError(f"requirements.txt could not be installed:\n{done.stderr.strip()}")
-    os.environ["PYTHONPATH"] = str(target)
+    try:
+        put_on_path(install(requirements, BASE / "packages", quietly=True))
+    except RequirementsFailed as error:
+        raise UserError(f"requirements.txt could not be installed:\n{error}") from error
     return True
 
 
@@ -144,9 +144,7 @@ def run(program: str, variables: dict[str, str], *, in_child: bool) -> NoReturn:
     arguments = json.loads(variables["SM_USER_ARGS"])
     command = [*interpreter(program), *arguments]
     os.environ.update(variables)
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(CODE), os.environ.get("PYTHONPATH")))
-    )
+    put_on_path(CODE)
     print(f"Invoking script with the following command:\n\n{shlex.join(command)}\n", flush=True)
     os.chdir(CODE)
     ended = run_in_child(command) if in_child else run_script(program, arguments)
@@ -159,6 +157,11 @@ def run(program: str, variables: dict[str, str], *, in_child: bool) -> NoReturn:
             f'Command "{shlex.join(command)}"'
         )
     sys.exit(1)
+
+
+def put_on_path(directory: Path) -> None:
+    others = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{directory}{os.pathsep}{others}" if others else str(directory)
 
 
 def run_in_child(command: list[str]) -> Ended:

@@ -38,6 +38,7 @@ del sys.path[0]
 # A user's script may have modules of these names.
 for module in (
     "init",
+    "model_server",
     "run_as_main",
     "sandbox",
     "script_environment",

@@ -219,6 +219,7 @@ def _plan(container: Container) -> dict[str, object]:
         "isolate_network": container.isolate_network,
         "network_of": container.network_of,
         "folders": {FOLDER: str(folder)} if (folder := environment.image.folder) else {},
+        "image": str(environment.bin.parent),
         "visible": [
             str(path)
             for path in (
@@ -233,6 +234,8 @@ def _plan(container: Container) -> dict[str, object]:
 
 def _variables(container: Container) -> dict[str, str]:
     path = f"{container.environment.bin}:/usr/local/bin:/usr/bin:/bin"
+    modules = container.environment.image.modules
+    python_path = [container.variables.get("PYTHONPATH"), str(modules) if modules else None]
     return {
         "PATH": f"{FOLDER}:{path}" if container.environment.image.folder else path,
         "HOME": "/root",
@@ -243,6 +246,7 @@ def _variables(container: Container) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         **({"OMP_NUM_THREADS": str(container.threads)} if container.threads else {}),
         **container.variables,
+        **({"PYTHONPATH": os.pathsep.join(filter(None, python_path))} if modules else {}),
     }
 
 

@@ -24,6 +24,7 @@ from sagestack.engine.warm import WarmWorker, WarmWorkers
 
 LOG = logging.getLogger(__name__)
 IMAGES = Path(__file__).parent.parent / "images"
+TOOLKITS = Path(__file__).parent.parent / "container" / "toolkits"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Image:
     algorithm: str | None = None
     """What it trains when no program of the user's is named."""
     folder: Path | None = None
+    modules: Path | None = None
+    """A directory of modules that programs find after their own."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ BUILT_IN = (
             *("sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline"),
             "sklearn.preprocessing",
         ),
+        modules=TOOLKITS,
     ),
     Image(
         "xgboost",
@@ -83,6 +87,7 @@ BUILT_IN = (
         train="xgboost_train.py",
         serve="xgboost_serve.py",
         algorithm="xgboost",
+        modules=TOOLKITS,
     ),
     Image(
         "glue-shell",

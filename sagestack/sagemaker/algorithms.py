@@ -1,13 +1,11 @@
-"""Built-in algorithms: what AWS knows of an image that trains without a user's program.
+"""Built-in algorithms: what AWS knows of an image that has one.
 
-It reads their metrics without being told how, and says so in DescribeTrainingJob. Source of
-the regex: a Describe that a user has published; of the names: the image's own table.
+It reads their metrics without being told how, and says so in DescribeTrainingJob. It goes by
+the image: AWS's notebooks tune scripts in it by `validation:rmse` without a definition.
+Source of the regex: a Describe that a user has published; of the names: the image's own table.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from sagestack.engine.images import Image
 
@@ -19,16 +17,6 @@ XGBOOST_METRICS = (
     *("mlogloss", "mphe", "mse", "poisson-nloglik", "rmse", "rmsle", "tweedie-nloglik"),
 )
 XGBOOST_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
-
-
-def runs_algorithm(image: Image, request: Mapping[str, Any]) -> bool:
-    """Whether a training job or definition runs the image's own algorithm: it has one, and
-    no program of the user's is named."""
-    if image.algorithm is None or request["AlgorithmSpecification"].get("ContainerEntrypoint"):
-        return False
-    static = request.get("HyperParameters") or request.get("StaticHyperParameters") or {}
-    program = static.get("sagemaker_program")
-    return not (program or request.get("Environment", {}).get("SAGEMAKER_PROGRAM"))
 
 
 def metric_definitions(image: Image) -> list[dict[str, str]]:

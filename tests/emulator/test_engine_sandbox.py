@@ -6,6 +6,7 @@ Each claim holds for a program in a process of its own and for one forked from a
 import os
 import socket
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -78,10 +79,27 @@ def test_system_directories_cannot_be_written(program: Make) -> None:
 def test_interpreter_and_our_own_files_cannot_be_written(program: Make) -> None:
     script = """
         import json, os, sys, pathlib
-        places = [sys.prefix, sys.base_prefix, os.path.dirname(os.__file__)]
+        places = [sys.base_prefix, os.path.dirname(os.__file__)]
         print(json.dumps([place for place in places if os.access(place, os.W_OK)]))
     """
     assert program(script).answer() == []
+
+
+def test_what_a_program_changes_in_its_image_is_there_for_it_alone(program: Make) -> None:
+    """As in the writable layer of a Docker container: pip can install, replace and remove."""
+    script = """
+        import importlib, json, os, pathlib, shutil, sys, sysconfig
+        packages = pathlib.Path(sysconfig.get_path("purelib"))
+        (packages / "only_mine.py").write_text("NAME = 'only mine'")
+        shutil.rmtree(packages / "botocore")
+        importlib.invalidate_caches()
+        import only_mine
+        print(json.dumps([only_mine.NAME, (packages / "botocore").exists()]))
+    """
+    assert program(script).answer() == ["only mine", False]
+    packages = Path(sysconfig.get_path("purelib"))
+    assert not (packages / "only_mine.py").exists()
+    assert (packages / "botocore").is_dir()
 
 
 def test_settings_of_the_kernel_cannot_be_written(program: Make) -> None:

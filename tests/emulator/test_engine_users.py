@@ -165,11 +165,20 @@ def test_ordinary_users_program_can_not_write_to_the_system(run: Run) -> None:
         import json, os, sys
         mounts = [line.split()[1] for line in open("/proc/self/mounts")]
         ours = ("/opt/ml", "/tmp", "/root", "/dev", "/proc")
-        system = [m for m in mounts if m != "/" and not m.startswith(ours)]
-        places = [*system, sys.prefix, "/proc/sys/kernel"]
+        system = [m for m in mounts if m not in ("/", sys.prefix) and not m.startswith(ours)]
+        places = [*system, "/proc/sys/kernel"]
         print(json.dumps([p for p in places if os.access(p, os.W_OK)]))
     """
     assert said(run(script)) == []
+
+
+def test_what_an_ordinary_users_program_changed_in_its_image_can_be_removed(
+    run: Run, place: Place
+) -> None:
+    """The kernel's directory beside an overlay's own has no rights, for its owner neither."""
+    said(run("print(1)"))
+    for directory in (place.directory / "work/job").glob("ml.image/**/"):
+        assert directory.stat().st_mode & 0o700 == 0o700, directory
 
 
 def test_ordinary_users_isolated_program_reaches_nobody(run: Run) -> None:

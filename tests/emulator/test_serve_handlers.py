@@ -105,11 +105,18 @@ def test_an_answer_may_be_text_or_bytes(returned: str, body: bytes) -> None:
     assert ask(MODEL + f"def transform_fn(m, b, c, a): return {returned}\n").body == body
 
 
-@pytest.mark.parametrize("returned", ["None", "[1, 2]", "42"])
+@pytest.mark.parametrize(("returned", "body"), [("{'a': 1}", b'{"a": 1}'), ("[1, 2]", b"[1, 2]")])
+def test_an_object_or_a_list_becomes_json(returned: str, body: bytes) -> None:
+    """As with a Flask view. AWS's notebook sklearn_byom returns an object from output_fn."""
+    script = MODEL + f"def transform_fn(m, b, c, a): return {returned}\n"
+    assert ask(script, accept="text/csv") == Reply(200, body, "application/json")
+
+
+@pytest.mark.parametrize("returned", ["None", "{1, 2}", "42"])
 def test_an_answer_of_another_kind_is_500_and_says_so(returned: str) -> None:
     reply = ask(MODEL + f"def transform_fn(m, b, c, a): return {returned}\n")
     assert reply.status == 500
-    assert b"expected str, bytes, or a tuple" in reply.body
+    assert b"expected str, bytes, dict, list, or a tuple" in reply.body
 
 
 @pytest.mark.parametrize(

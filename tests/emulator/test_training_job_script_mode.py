@@ -236,3 +236,16 @@ def test_request_that_can_not_be_carried_out_fails_with_its_reason(
     job = jobs.run("", hyperparameters=hyperparameters)
     assert jobs.status(job) == "Failed"
     assert words in job["FailureReason"]
+
+
+def test_requirement_that_the_image_meets_is_not_fetched(jobs: ScriptMode) -> None:
+    """No index is reachable here: `numpy` is met by the image's, whatever is the newest."""
+    script = "import numpy, sys; print('numpy at', numpy.__file__.startswith(sys.prefix))"
+    job = jobs.run(
+        script,
+        files={"requirements.txt": "numpy\n"},
+        Environment={"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0"},
+    )
+    log = jobs.log(job["TrainingJobName"])
+    assert job["TrainingJobStatus"] == "Completed", log
+    assert "numpy at True" in log

@@ -179,6 +179,37 @@ def test_user_module_is_given_a_matrix(
     assert json.loads(answer["Body"]) == expected
 
 
+def test_user_module_finds_the_modules_of_awss_image(
+    endpoints: Endpoints, job: dict[str, Any], jobs: XGBoostJobs, expected: list[float]
+) -> None:
+    script = """
+        import os, xgboost
+        from sagemaker_containers.beta.framework import content_types, encoders, env, worker
+        from sagemaker_containers.beta.framework import modules, transformer
+        from sagemaker_xgboost_container import encoder
+        def model_fn(model_dir):
+            booster = xgboost.Booster()
+            booster.load_model(os.path.join(model_dir, "xgboost-model"))
+            return booster
+        def input_fn(body, content_type):
+            assert content_type == content_types.CSV
+            return encoder.csv_to_dmatrix(body)
+        def output_fn(prediction, accept):
+            body = encoders.encode(prediction, accept)
+            return worker.Response(body, mimetype="application/x-mine", status=201)
+    """
+    uri = endpoints.put_archive(script, **jobs.model(job["TrainingJobName"]))
+    endpoint = serve(
+        endpoints,
+        uri,
+        SAGEMAKER_PROGRAM="inference.py",
+        SAGEMAKER_SUBMIT_DIRECTORY="/opt/ml/model/code",
+    )
+    answer = endpoints.invoke(endpoint, b"5.0,2.0,1.0\n1.0,8.0,3.0", ContentType="text/csv")
+    assert json.loads(answer["Body"]) == expected
+    assert answer["ContentType"] == "application/x-mine"
+
+
 def test_model_that_is_none_does_not_come_into_service(endpoints: Endpoints) -> None:
     uri = endpoints.put_archive("", **{"xgboost-model": b"not a model"})
     container = {"Image": XGBOOST, "ModelDataUrl": uri}

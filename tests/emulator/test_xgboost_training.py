@@ -234,8 +234,49 @@ def test_script_mode_runs_the_script_of_the_request(jobs: XGBoostJobs) -> None:
     log = jobs.log(job["TrainingJobName"])
     assert any(line.endswith("mine.py --max_depth 2") for line in log)
     assert any(line.startswith("[2]#011train-rmse:") for line in log)
-    assert "MetricDefinitions" not in job["AlgorithmSpecification"]
+    assert list(jobs.metrics(job)) == ["train:rmse"]
     assert len(jobs.predictions(job, [[5.0, 2.0, 1.0]])) == 1
+
+
+def test_script_finds_the_modules_of_awss_image(jobs: XGBoostJobs) -> None:
+    """As AWS's example of XGBoost on several hosts does, with a third that has no data."""
+    script = """
+        import os
+        import sagemaker_containers, xgboost
+        from sagemaker_containers import entry_point
+        from sagemaker_xgboost_container import distributed
+        from sagemaker_xgboost_container.data_utils import get_content_type, get_dmatrix
+
+        env = sagemaker_containers.training_env()
+        matrix = get_dmatrix(env.channel_input_dirs["train"], get_content_type("text/csv"))
+        third = env.current_host == env.hosts[2]
+
+        def train(rounds, is_master):
+            booster = xgboost.train({}, matrix, rounds)
+            print("trained", booster.num_boosted_rounds(), is_master, flush=True)
+            if is_master:
+                booster.save_model(env.model_dir + "/xgboost-model")
+
+        entry_point._wait_hostname_resolution()
+        distributed.rabit_run(
+            train, {"rounds": env.hyperparameters["rounds"]}, include_in_training=not third,
+            hosts=env.hosts, current_host=env.current_host, update_rabit_args=True,
+        )
+    """
+    code = jobs.put("toolkit/mine.py", dedent(script))
+    job = jobs.good(
+        channels={"train": jobs.train, "code": code},
+        hosts=3,
+        HyperParameters={
+            "sagemaker_program": "mine.py",
+            "sagemaker_submit_directory": "/opt/ml/input/data/code",
+            "rounds": "4",
+        },
+    )
+    log = jobs.log(job["TrainingJobName"])
+    said = sorted(line for line in log if line.startswith("trained"))
+    assert said == ["trained 4 False", "trained 4 True"]
+    assert list(jobs.model(job["TrainingJobName"])) == ["xgboost-model"]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,12 @@ class Handlers:
             result = self._run(request)
             if isinstance(result, Reply):
                 return result
+            if hasattr(result, "get_data") and hasattr(result, "status_code"):
+                # A response of sagemaker_containers' or Flask's.
+                content_type = result.mimetype or request.accept
+                return Reply(HTTPStatus(result.status_code), result.get_data(), content_type)
+            if isinstance(result, dict | list):
+                result = (encode(result, JSON), JSON)  # as Flask does with what a view returns
             body, content_type = result if isinstance(result, tuple) else (result, request.accept)
             return Reply(HTTPStatus.OK, _as_bytes(body), content_type)
         except BaseException as error:
@@ -161,7 +167,7 @@ def _as_bytes(body: Any) -> bytes:
         return bytes(body)
     raise TypeError(
         f"output_fn or transform_fn returned {type(body).__name__}: "
-        "expected str, bytes, or a tuple of one of them and a content type"
+        "expected str, bytes, dict, list, or a tuple of str or bytes and a content type"
     )
 
 

@@ -1,8 +1,4 @@
-"""The user's module: where it comes from, and what it requires.
-
-requirements.txt is installed by pip into an environment of this server's own that lies
-over the image's, so that the image is shared and never changed.
-"""
+"""The user's module: where it comes from, and what it requires."""
 
 from __future__ import annotations
 
@@ -10,22 +6,16 @@ import importlib
 import importlib.util
 import logging
 import os
-import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+from .packages import install
 from .settings import Settings
 
 LOG = logging.getLogger(__name__)
-
-
-class RequirementsFailed(Exception):
-    """pip could not install requirements.txt. Its words are in the log."""
 
 
 def import_user_module(settings: Settings) -> ModuleType | None:
@@ -37,7 +27,10 @@ def import_user_module(settings: Settings) -> ModuleType | None:
     if directory.is_dir():
         sys.path.insert(0, str(directory))
         if (directory / "requirements.txt").is_file():
-            install(directory / "requirements.txt", settings.base / "packages")
+            LOG.info("installing packages from requirements.txt...")
+            packages = install(directory / "requirements.txt", settings.base / "packages")
+            sys.path.insert(1, str(packages))
+            importlib.invalidate_caches()
     if settings.program is None and importlib.util.find_spec(settings.module_name) is None:
         return None
     return importlib.import_module(settings.module_name)
@@ -54,35 +47,6 @@ def code_directory(settings: Settings) -> Path:
         return _unpack(archive, own)
     path = Path(submit)
     return _unpack(path, own) if path.is_file() else path
-
-
-def install(requirements: Path, environment: Path) -> None:
-    """Install into an environment over this one: what is here counts as installed, another
-    version of it is put before it. Raises RequirementsFailed."""
-    LOG.info("installing packages from requirements.txt...")
-    venv.EnvBuilder(symlinks=True).create(environment)
-    variables = {"base": str(environment), "platbase": str(environment)}
-    packages = Path(sysconfig.get_path("purelib", "venv", variables))
-    beneath = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    (packages / "image.pth").write_text("\n".join(beneath) + "\n")
-    command = [str(environment / "bin" / "python"), *_pip(), "install"]
-    command += ["--disable-pip-version-check", "--no-input", "-r", requirements.name]
-    done = subprocess.run(command, cwd=requirements.parent, stderr=subprocess.STDOUT, check=False)
-    if done.returncode != 0:
-        raise RequirementsFailed(f"failed to install required packages (pip: {done.returncode})")
-    sys.path.insert(1, str(packages))
-    importlib.invalidate_caches()
-
-
-def _pip() -> list[str]:
-    """The image's pip, or the one that comes with Python, run from its wheel."""
-    if importlib.util.find_spec("pip"):
-        return ["-m", "pip"]
-    bundled = Path(sysconfig.get_path("stdlib")) / "ensurepip" / "_bundled"
-    wheels = sorted(bundled.glob("pip-*.whl"))
-    if not wheels:
-        raise RequirementsFailed("this image has no pip to install requirements.txt with")
-    return [str(wheels[-1] / "pip")]
 
 
 def _download(uri: str, settings: Settings) -> Path:

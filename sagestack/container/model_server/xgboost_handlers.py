@@ -50,10 +50,10 @@ def complete(module: ModuleType | None) -> Any:
 
 def read_body(body: str | bytes, content_type: str) -> Any:
     """The default input_fn beside a user's model_fn. Raises UnsupportedFormat."""
-    read = READERS.get(_media_type(content_type))
-    if read is None or _media_type(content_type) in ("csv", "libsvm"):
+    kind = _media_type(content_type)
+    if kind not in READERS or kind in ("csv", "libsvm"):
         raise UnsupportedFormat(content_type)
-    return _matrix(read(_text(body)))
+    return matrix_of(_text(body), kind)
 
 
 def predict_one(matrix: Any, model: Any) -> Any:
@@ -104,12 +104,11 @@ def answer(models: list[Any], body: str | bytes, content_type: str, accept: str)
     if len(body) > int(os.environ.get("MAX_CONTENT_LENGTH", LARGEST_BODY)):
         return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.")
     kind = _media_type(content_type)
-    read = READERS.get(kind)
-    if read is None:
+    if kind not in READERS:
         text = f"{content_type} is not an accepted ContentType: {', '.join(READERS)}."
         return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
     try:
-        matrix = _matrix(read(_text(body).strip()))
+        matrix = matrix_of(_text(body).strip(), kind)
     except Exception as error:
         name = "csv" if kind in CSV_TYPES else "libsvm"
         text = f"Loading {name} data failed with Exception, please ensure data is in {name} format:"
@@ -174,10 +173,11 @@ def _text(body: str | bytes) -> str:
     return body if isinstance(body, str) else bytes(body).decode()
 
 
-def _matrix(data: Any) -> Any:
+def matrix_of(text: str, kind: str) -> Any:
+    """A body of one of the READERS' types as a DMatrix."""
     import xgboost
 
-    return xgboost.DMatrix(data)
+    return xgboost.DMatrix(READERS[kind](text))
 
 
 def _from_csv(text: str) -> Any:

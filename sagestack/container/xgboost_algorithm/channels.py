@@ -35,6 +35,7 @@ CONTENT_TYPES = {
 }
 DEFAULT_CONTENT_TYPE = "text/libsvm"
 CHANNELS = ("train", "validation", "code")
+NO_RECORDIO = "sagestack does not read recordio-protobuf: use csv, libsvm or parquet"
 NAMES = {CSV: "CSV", LIBSVM: "LibSVM", PARQUET: "Parquet", RECORDIO: "RecordIO-Protobuf"}
 DEEPEST = 3
 """Folders below a channel whose files are read."""
@@ -57,7 +58,7 @@ def check(config: Mapping[str, Config]) -> str:
             "(default) instead. Set input_mode='File' in your SageMaker Estimator or TrainingInput."
         )
     if kind == RECORDIO:
-        raise UserError("sagestack does not read recordio-protobuf: use csv, libsvm or parquet")
+        raise UserError(NO_RECORDIO)
     return kind
 
 
@@ -96,6 +97,11 @@ def load(directory: Path, kind: str, *, weighted: bool = False) -> Any:
     if check_file := CHECKS.get(kind):
         for file in files:
             check_file(file)
+    return read(files, kind, weighted=weighted)
+
+
+def read(files: list[Path], kind: str, *, weighted: bool = False) -> Any:
+    """Files of one format as a DMatrix. Raises UserError."""
     matrix = _from_parquet(files) if kind == PARQUET else _from_text(files, kind, weighted)
     if matrix.get_label().size == 0:
         raise UserError("Got input data without labels. Please check the input data set.")

@@ -15,7 +15,7 @@ from sagestack.aws.registry import Request, Response
 from sagestack.aws.store import Document, Record
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
-from sagestack.sagemaker.algorithms import metric_definitions, runs_algorithm
+from sagestack.sagemaker.algorithms import metric_definitions
 from sagestack.sagemaker.job_operations import (
     begin,
     described,
@@ -133,12 +133,12 @@ def _existing(request: Request, context: Context) -> Record:
 
 
 def _algorithm(request: Request, context: Context) -> dict[str, Any]:
-    """The specification, with the metrics of a built-in algorithm where none are defined."""
+    """The specification, with the metrics of the image's algorithm where none are defined."""
     algorithm: dict[str, Any] = request["AlgorithmSpecification"]
-    image = context.instance.images.find(algorithm["TrainingImage"])
-    if algorithm.get("MetricDefinitions") or not runs_algorithm(image, request):
+    known = metric_definitions(context.instance.images.find(algorithm["TrainingImage"]))
+    if algorithm.get("MetricDefinitions") or not known:
         return algorithm
-    return algorithm | {"MetricDefinitions": metric_definitions(image)}
+    return algorithm | {"MetricDefinitions": known}
 
 
 def _new_document(request: Request, context: Context) -> Document:

@@ -14,7 +14,7 @@ from sagestack.aws.validation import validate
 from sagestack.context import Context
 from sagestack.engine.host import NoSuchBucket
 from sagestack.engine.s3_uri import parse_s3_uri
-from sagestack.sagemaker.algorithms import metric_definitions, runs_algorithm
+from sagestack.sagemaker.algorithms import metric_definitions
 from sagestack.sagemaker.job_rules import refuse_members
 from sagestack.sagemaker.training_job.rules import check_request as check_training_request
 from sagestack.sagemaker.tuning_job.definition import (
@@ -118,12 +118,10 @@ def _check_definition(definition: Definition, context: Context) -> None:
 
 
 def _check_metric(definition: Definition, context: Context) -> None:
-    """The metrics of a built-in algorithm need no definition."""
+    """The metrics of an image with a built-in algorithm need no definition."""
     algorithm = definition.given["AlgorithmSpecification"]
-    defined = algorithm.get("MetricDefinitions", [])
     image = context.instance.images.find(algorithm["TrainingImage"])
-    if not defined and runs_algorithm(image, definition.given):
-        defined = metric_definitions(image)
+    defined = algorithm.get("MetricDefinitions") or metric_definitions(image)
     if definition.metric not in {metric["Name"] for metric in defined}:
         raise ValidationException(
             "A metric is required for this hyperparameter tuning job objective. Provide a metric "

@@ -52,3 +52,8 @@ def test_tuner_raises_our_reason(v2: SdkRun) -> None:
     outcome = v2.outcome("tuner_fails")
     assert outcome.error == "UnexpectedStatusException", outcome
     assert "training job" in outcome.text
+
+
+def test_default_bucket_is_that_of_the_sessions_region(v2: SdkRun) -> None:
+    outcome = v2.outcome("bucket_of_another_region")
+    assert outcome.result == "sagemaker-eu-west-1-000000000000", outcome

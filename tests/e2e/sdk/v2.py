@@ -75,6 +75,10 @@ def tuner_fails():
     a_tuner("v2-untuned", ContinuousParameter(-2, -1)).fit({"train": data()}, job_name="v2-untuned")
 
 
+def bucket_of_another_region():
+    return Session(boto3.Session(region_name="eu-west-1")).default_bucket()
+
+
 def an_estimator(name, **hyperparameters):
     return SKLearn(
         entry_point="train.py",
@@ -120,6 +124,6 @@ if __name__ == "__main__":
     main(
         [
             *(sklearn, sklearn_fails, sklearn_processor, sklearn_processor_fails),
-            *(framework_processor, xgboost, tuner, tuner_fails),
+            *(framework_processor, xgboost, tuner, tuner_fails, bucket_of_another_region),
         ]
     )
