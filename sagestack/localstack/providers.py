@@ -21,6 +21,7 @@ from sagestack.aws.errors import AwsError
 from sagestack.aws.registry import dispatch
 from sagestack.context import Context
 from sagestack.localstack.runtime import instance
+from sagestack.sagemaker.waiting import hold
 
 
 def _service(name: str) -> Service:
@@ -33,8 +34,10 @@ def _service(name: str) -> Service:
 
 def _answer(service: str, operation: str, context: RequestContext, request: Any) -> Any:
     caller = Caller(context.account_id, context.region, context.partition)
+    ours = Context(caller, instance())
+    hold(operation, request, ours, context.request.headers.get("User-Agent", ""))
     try:
-        return dispatch(service, operation, dict(request), Context(caller, instance()))
+        return dispatch(service, operation, dict(request), ours)
     except AwsError as error:
         raise _as_localstack(error) from error
 

@@ -26,6 +26,7 @@ from sagestack.aws.caller import Caller
 from sagestack.aws.errors import AwsError
 from sagestack.aws.registry import dispatch, operations
 from sagestack.context import Context, Instance
+from sagestack.sagemaker.waiting import hold
 from sagestack.testing.wire import answered, received
 
 SERVICES = frozenset({"athena", "glue", "sagemaker", "sagemaker-runtime"})
@@ -55,7 +56,9 @@ def intercept(instance: Callable[[], Instance | None]) -> None:
             return None
         region = context["client_region"]
         caller = Caller(_account(request_signer), region, get_partition(region))
-        return _answer(model, received(model, context[PARAMETERS]), Context(caller, here))
+        ours, request = Context(caller, here), received(model, context[PARAMETERS])
+        hold(model.name, request, ours, str(params["headers"].get("User-Agent", "")))
+        return _answer(model, request, ours)
 
     BUILTIN_HANDLERS.extend([("before-parameter-build", keep), ("before-call", answer)])
 
