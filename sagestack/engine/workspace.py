@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +56,23 @@ def left_at(directory: Path, container_path: str) -> Path:
         if part.is_symlink():
             raise LeadsOut(f"{container_path} is a link or lies behind one")
     raise ValueError(f"{container_path} leaves /opt/ml")
+
+
+@contextlib.contextmanager
+def held(directory: Path, relative: Path) -> Iterator[Path]:
+    """A path to what lies below a directory, that leads there whatever a running program puts
+    in its place meanwhile. Raises FileNotFoundError, and LeadsOut where a link is in the way."""
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in relative.parts:
+            below = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+            if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                raise LeadsOut(f"{relative} is a link or lies behind one")
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def inside(directory: Path, container_path: str) -> Path:
