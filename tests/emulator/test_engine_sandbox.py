@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.emulator.programs import Program
+from sagestack.engine.images import Environment
+from tests.emulator.programs import HERE, Program
 from tests.waiting import wait_until
 
 Make = Callable[[str], Program]
@@ -219,7 +220,8 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     driver = f"""
         import sys
         from pathlib import Path
-        from tests.emulator.programs import Program
+        from sagestack.engine.images import Environment
+from tests.emulator.programs import HERE, Program
         here = Program(Path({str(tmp_path / "job/ml")!r}), "import time; time.sleep(98763)")
         here.run()
     """
@@ -238,3 +240,37 @@ def running(mark: str) -> list[int]:
         if mark in command:
             found.append(process.info["pid"])
     return found
+
+
+def test_signal_to_init_does_not_end_the_program(program: Make) -> None:
+    script = """
+        import os, signal
+        for number in range(1, signal.NSIG):
+            # SIGTERM is what ends a program, also when it asks for it.
+            if number not in (signal.SIGTERM, 32, 33):
+                os.kill(1, number)
+        print('"goes on"')
+    """
+    assert program(script).answer() == "goes on"
+
+
+def test_program_can_interrupt_itself(program: Make) -> None:
+    script = """
+        import os, signal
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+        except KeyboardInterrupt:
+            print('"interrupted"')
+    """
+    assert program(script).answer() == "interrupted"
+
+
+def test_environment_may_lie_behind_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    here = Program(tmp_path / "job/ml", "import json, pytest; print(json.dumps('found'))")
+    python = link / "bin/python"
+    environment = Environment(HERE, python)
+    settings = {"environment": environment, "command": (str(python), "/opt/ml/script.py")}
+    assert here.answer(**settings) == "found"
