@@ -289,10 +289,10 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
-            connection.commit()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -103,8 +103,8 @@ class ChangeSetModelExecutor(ResourceExecutor):
         if self._not_undone:
             stack.set_stack_status(StackStatus.ROLLBACK_FAILED)
         elif self._on_failure == "DELETE":
-            stack.set_stack_status(StackStatus.DELETE_COMPLETE)
             stack.deletion_time = datetime.now(UTC)
+            stack.set_stack_status(StackStatus.DELETE_COMPLETE)
         else:
             stack.set_stack_status(StackStatus.ROLLBACK_COMPLETE)
 
