@@ -188,7 +188,7 @@ def test_children_end_with_the_program(program: Make) -> None:
         print("begun")
     """)
     assert here.run().code == 0
-    wait_until(lambda: not running("98765"), 5, "the child's end")
+    wait_until(lambda: not running("98765"), what="the child's end")
 
 
 def test_children_that_hold_the_output_do_not_hold_the_job(program: Make) -> None:
@@ -226,10 +226,10 @@ from tests.emulator.programs import HERE, Program
         here.run()
     """
     server = psutil.Popen([sys.executable, "-c", "\n".join(map(str.strip, driver.splitlines()))])
-    wait_until(lambda: running("98763"), 10, "the program")
+    wait_until(lambda: running("98763"), what="the program")
     server.kill()
     server.wait()
-    wait_until(lambda: not running("98763"), 5, "the program's end")
+    wait_until(lambda: not running("98763"), what="the program's end")
 
 
 def running(mark: str) -> list[int]:

@@ -242,7 +242,7 @@ def test_without_namespaces_children_end_with_the_program(run_without: Run) -> N
                          start_new_session=True)
     """)
     assert answer["code"] == 0
-    wait_until(lambda: not marked("98762"), 5, "the child's end")
+    wait_until(lambda: not marked("98762"), what="the child's end")
 
 
 def test_without_namespaces_a_stop_gives_time_to_save(run_without: Run) -> None:
@@ -271,16 +271,16 @@ def test_without_namespaces_what_ignores_a_stop_is_killed(run_without: Run) -> N
     """
     answer = run_without(script, stop_at="begun", grace=0.3)
     assert (answer["code"], answer["lines"][1:]) == (137, ["begun"])
-    wait_until(lambda: not marked("98761"), 5, "the child's end")
+    wait_until(lambda: not marked("98761"), what="the child's end")
 
 
 def test_without_namespaces_nothing_outlives_the_server(place: Place) -> None:
     process = start(place, "import time; time.sleep(98760)  # mark", namespaces=False)
     script = str(place.directory / "work/job/ml/script.py")
-    wait_until(lambda: marked(script), 10, "the program")
+    wait_until(lambda: marked(script), what="the program")
     process.kill()
     process.wait()
-    wait_until(lambda: not marked(script), 5, "the program's end")
+    wait_until(lambda: not marked(script), what="the program's end")
 
 
 def marked(mark: str) -> list[int]:
