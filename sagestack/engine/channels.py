@@ -165,7 +165,7 @@ def upload_files(
     kms_key_id: str | None = None,
 ) -> int:
     """These files of a directory, below an S3 prefix. One that is none any more is left out.
-    Raises NoSuchBucket."""
+    Raises NoSuchBucket, BadKey."""
     bucket, prefix = parse_s3_uri(uri)
     prefix = prefix.rstrip("/")
 

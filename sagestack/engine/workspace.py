@@ -27,7 +27,7 @@ class Workspace:
         name = arn.rsplit("/", 1)[-1].rsplit(":", 1)[-1][:64]
         digest = hashlib.sha256(arn.encode()).hexdigest()[:12]
         directory = parent / f"{name}-{digest}"
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
         parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
         return cls(directory)
@@ -39,7 +39,26 @@ class Workspace:
         return path
 
     def remove(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
+
+
+def remove(directory: Path) -> None:
+    """Take a directory away with what a program has left in it."""
+    regain(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def regain(directory: Path) -> None:
+    """Read and remove what a program, now ended, has closed to its owner: that is us, unless
+    we are root, who needs no right."""
+    if os.getuid() == 0:
+        return
+    for folder, folders, files in os.walk(directory):
+        for names, rights in ((folders, stat.S_IRWXU), (files, stat.S_IRUSR)):
+            for path in (os.path.join(folder, name) for name in names):
+                mode = os.lstat(path).st_mode
+                if not stat.S_ISLNK(mode) and mode & rights != rights:
+                    os.chmod(path, stat.S_IMODE(mode) | rights)
 
 
 class LeadsOut(Exception):

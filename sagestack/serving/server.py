@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from sagestack.engine.container import Container, Process, start
 from sagestack.engine.images import Environment
+from sagestack.engine.workspace import remove
 from sagestack.serving.transport import Body, NotReached, Reply, Transport, free_port
 
 LOG = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class ModelServer:
             self._transport.close()
         if self._log is not None:
             self._log.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove(self._directory)
 
     def _reachable(self) -> Transport:
         transport = self._transport
