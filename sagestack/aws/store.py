@@ -315,8 +315,9 @@ class Store:
     def _namesake(connection: sqlite3.Connection, record: Record) -> Record | None:
         """One of the kind that has the ARN of a record, where that has one."""
         row = connection.execute(
-            "SELECT * FROM records WHERE arn = ? AND arn <> '' AND kind = ? AND parent = ?",
-            (record.arn, record.key.kind, record.key.parent),
+            "SELECT * FROM records WHERE arn = ? AND arn <> '' AND kind = ? AND account = ?"
+            " AND region = ? AND parent = ?",
+            (record.arn, *_key_values(record.key)[:-1]),
         ).fetchone()
         return _record(row) if row else None
 
