@@ -18,12 +18,14 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sagestack.engine.host import LogEvent, NoSuchBucket, NoSuchKey, S3Object
+from sagestack.engine.host import BadKey, LogEvent, NoSuchBucket, NoSuchKey, S3Object
 
 LOG = logging.getLogger(__name__)
 TRANSFER = TransferConfig(multipart_threshold=64 * 1024**2, max_concurrency=4)
 ROLE_SECONDS = 3600.0
 """How long a role's credentials, which last twelve hours, are given to its jobs."""
+LONGEST_KEY = 1024
+"""Bytes of UTF-8. Source: S3's user guide, object keys."""
 MISSING_KEY = ("NoSuchKey", "404")
 
 
@@ -133,6 +135,7 @@ class BotoSession:
                 file.write(chunk)
 
     def upload(self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None) -> None:
+        _check_key(key)
         extra: dict[str, str] = {}
         if kms_key_id:
             extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key_id}
@@ -219,6 +222,16 @@ def _make(create: Callable[[], Any]) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
             raise
+
+
+def _check_key(key: str) -> None:
+    """Raises BadKey."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise BadKey(f"Data upload failed:S3 key is not UTF-8: {key!r}") from None
+    if size > LONGEST_KEY:
+        raise BadKey(f"Data upload failed:S3 key is too long: {key!r}")
 
 
 def _s3[T](call: Callable[[], T], bucket: str, key: str) -> T:

@@ -130,19 +130,18 @@ class Store:
             connection.executescript(SCHEMA)
 
     def create(self, record: Record, tags: Mapping[str, str] | None = None) -> None:
-        """Add a record and its tags at once. Raises RecordExists."""
+        """Add a record and its tags at once. Raises RecordExists, also where its ARN is taken:
+        names that differ in case alone may have the same."""
         row = (*_key_values(record.key), record.arn, record.status, *_times(record))
         with self._write() as connection:
-            try:
-                connection.execute(
-                    "INSERT INTO records (kind, account, region, parent, name, arn, status,"
-                    " created, modified, document) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                    (*row, encode(record.document)),
-                )
-            except sqlite3.IntegrityError:
-                taken = self._select(connection, record.key)
-                assert taken is not None
-                raise RecordExists(taken) from None
+            taken = self._select(connection, record.key) or self._namesake(connection, record)
+            if taken is not None:
+                raise RecordExists(taken)
+            connection.execute(
+                "INSERT INTO records (kind, account, region, parent, name, arn, status,"
+                " created, modified, document) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*row, encode(record.document)),
+            )
             _put_tags(connection, record.arn, tags or {})
 
     def get(self, key: Key) -> Record | None:
@@ -289,10 +288,10 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.commit()
             except BaseException:
                 connection.rollback()
                 raise
-            connection.commit()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -309,6 +308,16 @@ class Store:
             "SELECT * FROM records WHERE kind = ? AND account = ? AND region = ?"
             " AND parent = ? AND name = ?",
             _key_values(key),
+        ).fetchone()
+        return _record(row) if row else None
+
+    @staticmethod
+    def _namesake(connection: sqlite3.Connection, record: Record) -> Record | None:
+        """One of the kind that has the ARN of a record, where that has one."""
+        row = connection.execute(
+            "SELECT * FROM records WHERE arn = ? AND arn <> '' AND kind = ? AND account = ?"
+            " AND region = ? AND parent = ?",
+            (record.arn, *_key_values(record.key)[:-1]),
         ).fetchone()
         return _record(row) if row else None
 

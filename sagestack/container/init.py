@@ -138,6 +138,7 @@ def run_inner(plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn]) 
             os.killpg(program, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program may send us one
     try:
         if sandboxed:
             make_root(plan)
@@ -192,6 +193,7 @@ def prepare(plan: Plan) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for signal_number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(signal_number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # for a fork; exec forgets it
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     limit(plan["cores"], plan["memory"])
 

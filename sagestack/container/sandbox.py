@@ -173,6 +173,8 @@ def show(root: str, path: str) -> None:
     if os.path.islink(path):
         if not os.path.lexists(target):
             os.symlink(os.readlink(path), target)
+        if os.path.isdir(path):
+            show(root, os.path.realpath(path))
     elif os.path.isdir(path):
         os.makedirs(target, exist_ok=True)
         bind(path, target, read_only=True)

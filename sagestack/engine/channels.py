@@ -7,6 +7,7 @@ slash, and the name of a single object.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey, S3Object
 from sagestack.engine.s3_uri import parse_s3_uri
+from sagestack.engine.workspace import LeadsOut, held
 
 THREADS = 8
 LONGEST_NAME = 255
@@ -162,14 +164,17 @@ def upload_files(
     *,
     kms_key_id: str | None = None,
 ) -> int:
-    """These files of a directory, below an S3 prefix. Raises NoSuchBucket."""
+    """These files of a directory, below an S3 prefix. One that is none any more is left out.
+    Raises NoSuchBucket, BadKey."""
     bucket, prefix = parse_s3_uri(uri)
     prefix = prefix.rstrip("/")
 
     def put(path: Path) -> None:
-        relative = path.relative_to(directory).as_posix()
-        key = f"{prefix}/{relative}" if prefix else relative
-        aws.upload(path, bucket, key, kms_key_id=kms_key_id)
+        relative = path.relative_to(directory)
+        key = f"{prefix}/{relative.as_posix()}" if prefix else relative.as_posix()
+        with contextlib.suppress(FileNotFoundError, LeadsOut), held(directory, relative) as file:
+            if file.is_file():
+                aws.upload(file, bucket, key, kms_key_id=kms_key_id)
 
     in_parallel(put, files)
     return len(files)

@@ -31,7 +31,8 @@ class Child(Protocol):
     def stderr(self) -> int | None: ...
 
     def wait(self, timeout: float | None) -> int | None:
-        """The exit code, or None if it still runs after `timeout` seconds."""
+        """The exit code, or None if it still runs after `timeout` seconds; below 0, the signal
+        that killed init.py itself."""
 
 
 class Spawned:

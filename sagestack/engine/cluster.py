@@ -20,6 +20,7 @@ from sagestack.engine.executor import Control
 from sagestack.engine.namespaces import held
 from sagestack.engine.output import OnLine
 from sagestack.engine.volume import VolumeWatch
+from sagestack.engine.workspace import regain
 
 FAILED_GRACE_SECONDS = 5.0
 """What hosts get between SIGTERM and SIGKILL when another has failed or a volume is full."""
@@ -85,6 +86,8 @@ def run_cluster(
     finally:
         for watch in watches:
             watch.close()
+    for each in containers:
+        regain(each.directory.parent)
     return ClusterExit(exits, group.failed, group.full)
 
 

@@ -29,6 +29,9 @@ GRACE_SECONDS = 120.0
 """Between SIGTERM and SIGKILL. Source: StopTrainingJob."""
 FAULT = 125
 """The exit code of a sandbox that could not be made, as Docker tells it."""
+LOST_SECONDS = 1.0
+"""How long to read on when init.py itself was killed. Without namespaces a program can do that,
+and what it has started then lives on and may hold its output open."""
 
 
 class SandboxError(Exception):
@@ -112,8 +115,8 @@ class Process:
         if code is None:
             return None
         for reader in self._readers:
-            reader.join()
-        return code
+            reader.join(LOST_SECONDS if code < 0 else None)
+        return code if code >= 0 else 128 - code
 
     def terminate(self) -> None:
         """SIGTERM to the program and its children. It may take its time to end."""

@@ -88,13 +88,13 @@ class Executor:
 
     def submit(self, job: str, work: Work) -> Control:
         """Queue a job under its ARN. `work` is called once, also after a stop was asked
-        for, so that it can end the record."""
+        for, so that it can end the record.
+
+        The ARN may be that of a job whose record is gone, and whose thread has yet to end."""
         control = Control()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the executor is closed")
-            if job in self._controls:
-                raise ValueError(f"{job} is already queued or running")
             self._controls[job] = control
             self._queue.append((job, work, control))
         self._start_next()
@@ -153,7 +153,7 @@ class Executor:
             control.stop()
         self._start_next()
         with self._idle:
-            return self._idle.wait_for(lambda: not self._controls, timeout)
+            return self._idle.wait_for(lambda: not self._controls and not self._running, timeout)
 
     def _start_next(self) -> None:
         while True:
@@ -186,8 +186,10 @@ class Executor:
             LOG.exception("job %s ended with a fault of sagestack's own", job)
         finally:
             with self._idle:
-                del self._controls[job]
-                listeners = self._end_listeners.pop(job, ())
+                listeners: list[Callable[[], None]] = []
+                if self._controls.get(job) is control:
+                    del self._controls[job]
+                    listeners = self._end_listeners.pop(job, [])
                 self._running -= 1
                 self._idle.notify_all()
             self._start_next()

@@ -134,7 +134,6 @@ class FastFileChannel:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(name)
         self._listener.listen()
-        self._descriptor: int | None = None
         self.mount = Mount(path, name)
         threading.Thread(target=self._accept, name="fast-file", daemon=True).start()
 
@@ -144,14 +143,11 @@ class FastFileChannel:
         self._listener.close()
         os.unlink(self.mount.socket)
         os.rmdir(self._directory)
-        if self._descriptor is not None:
-            os.close(self._descriptor)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             connection, _ = self._listener.accept()
             with connection:
                 _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-                self._descriptor = descriptors[0]
-                fuse.serve(self._descriptor, self._tree)
+                fuse.serve(descriptors[0], self._tree)
                 connection.sendall(b"r")

@@ -58,11 +58,19 @@ class Tree(Protocol):
 
 
 def serve(descriptor: int, tree: Tree, threads: int = 4) -> None:
-    """Answer until the file system is unmounted, from threads that end with it."""
+    """Answer until the file system is unmounted, from threads that end with it. The last one
+    closes the descriptor: an answer must not go to a file that has its number by then."""
+    working = threading.Semaphore(threads - 1)
+
+    def work() -> None:
+        try:
+            _answer_all(descriptor, tree)
+        finally:
+            if not working.acquire(blocking=False):
+                os.close(descriptor)
+
     for number in range(threads):
-        threading.Thread(
-            target=_answer_all, args=(descriptor, tree), name=f"fuse-{number}", daemon=True
-        ).start()
+        threading.Thread(target=work, name=f"fuse-{number}", daemon=True).start()
 
 
 def _answer_all(descriptor: int, tree: Tree) -> None:
@@ -72,7 +80,7 @@ def _answer_all(descriptor: int, tree: Tree) -> None:
         except OSError as error:
             if error.errno in (errno.EINTR, errno.EAGAIN, errno.ENOENT):
                 continue
-            return  # ENODEV: unmounted; EBADF: closed
+            return  # ENODEV: unmounted
         if not request:
             return
         _answer(descriptor, tree, request)

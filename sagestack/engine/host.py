@@ -35,6 +35,10 @@ class NoSuchKey(Exception):
     """The bucket has no such object."""
 
 
+class BadKey(Exception):
+    """No object can have this key. The text says why."""
+
+
 class AwsSession(Protocol):
     """AWS as one account and region see it."""
 
@@ -57,7 +61,7 @@ class AwsSession(Protocol):
         """An object of any size into a file. Raises NoSuchBucket, NoSuchKey."""
 
     def upload(self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None) -> None:
-        """A file of any size into an object. Raises NoSuchBucket."""
+        """A file of any size into an object. Raises NoSuchBucket, BadKey."""
 
     def put_object(self, bucket: str, key: str, body: bytes) -> None: ...
 

@@ -7,10 +7,12 @@ closed the first, and so on. Source: contract, sections 1.2 and 1.3.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import json
 import os
+import stat
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +28,8 @@ BLOCK = 8 * 1024**2
 """Bytes fetched at a time from an object."""
 RECORD_MAGIC = 0xCED7230A
 """Begins a RecordIO record, as MXNet defines it."""
+READER_SECONDS = 0.005
+"""Between two looks for a reader."""
 
 
 @dataclass(frozen=True)
@@ -41,51 +45,61 @@ class PipeSource:
 
 
 class PipeFeeder:
-    """Feeds one channel from a thread of its own until `close`."""
+    """Feeds one channel from a thread of its own until `close`.
+
+    The program may do as it likes with the directory meanwhile: it is held by a descriptor,
+    and nothing is written to but a FIFO.
+    """
 
     def __init__(self, aws: AwsSession, directory: Path, channel: str, source: PipeSource) -> None:
         self._aws, self._source = aws, source
-        self._directory, self._channel = directory, channel
+        self._channel = channel
         self._closed = threading.Event()
-        self._epoch = 0
         self.error: Exception | None = None
         """What ended the feeding before the program did."""
-        self._make_fifo()
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        os.mkfifo(f"{channel}_0", dir_fd=self._directory)
         self._thread = threading.Thread(target=self._run, name=f"pipe-{channel}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """The program has ended: stop waiting for a reader."""
+        """The program has ended: feed no more."""
         self._closed.set()
-        # Opening a FIFO to write waits for a reader; be one.
-        while self._thread.is_alive():
-            with contextlib.suppress(OSError):
-                os.close(os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK))
-            self._thread.join(0.05)
-
-    @property
-    def _fifo(self) -> Path:
-        return self._directory / f"{self._channel}_{self._epoch}"
-
-    def _make_fifo(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        os.mkfifo(self._fifo)
+        self._thread.join()
+        os.close(self._directory)
 
     def _run(self) -> None:
-        while not self._closed.is_set():
+        try:
+            epoch = 0
+            while (fifo := self._opened(f"{self._channel}_{epoch}")) is not None:
+                # A reader may close before the end; the next epoch is its again.
+                with fifo, contextlib.suppress(BrokenPipeError):
+                    for chunk in chunks(self._aws, self._source):
+                        _write_all(fifo, chunk)
+                epoch += 1
+                with contextlib.suppress(OSError):  # the program has its own there
+                    os.mkfifo(f"{self._channel}_{epoch}", dir_fd=self._directory)
+        except Exception as error:
+            self.error = error
+
+    def _opened(self, name: str) -> io.FileIO | None:
+        """The FIFO, once it has a reader; None where the program ends before, or has taken
+        it away."""
+        while not self._closed.wait(READER_SECONDS):
             try:
-                with self._fifo.open("wb", buffering=0) as fifo:
-                    if self._closed.is_set():
-                        return
-                    # A reader may close before the end; the next epoch is its again.
-                    with contextlib.suppress(BrokenPipeError):
-                        for chunk in chunks(self._aws, self._source):
-                            _write_all(fifo, chunk)
-            except Exception as error:
-                self.error = error
-                return
-            self._epoch += 1
-            self._make_fifo()
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+                descriptor = os.open(name, flags, dir_fd=self._directory)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    continue
+                return None
+            if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                return None
+            os.set_blocking(descriptor, True)
+            return io.FileIO(descriptor, "wb")
+        return None
 
 
 def chunks(aws: AwsSession, source: PipeSource) -> Iterator[bytes]:

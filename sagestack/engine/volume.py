@@ -6,6 +6,7 @@ its size; it is measured while the program runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -40,16 +41,16 @@ class VolumeWatch:
 
 
 def used(directory: Path) -> int:
-    """Bytes on the disk below a directory; what goes away meanwhile counts as nothing."""
+    """Bytes on the disk below a directory."""
     return sum(status.st_blocks * 512 for status in _statuses(str(directory)))
 
 
 def _statuses(directory: str) -> Iterator[os.stat_result]:
-    try:
-        with os.scandir(directory) as entries:
+    rest = [directory]
+    while rest:
+        # What is gone, closed to us, or deeper than a path is long counts as nothing.
+        with contextlib.suppress(OSError), os.scandir(rest.pop()) as entries:
             for entry in entries:
                 yield entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _statuses(entry.path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return
+                    rest.append(entry.path)

@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import shutil
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +27,7 @@ class Workspace:
         name = arn.rsplit("/", 1)[-1].rsplit(":", 1)[-1][:64]
         digest = hashlib.sha256(arn.encode()).hexdigest()[:12]
         directory = parent / f"{name}-{digest}"
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
         parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
         return cls(directory)
@@ -35,7 +39,26 @@ class Workspace:
         return path
 
     def remove(self) -> None:
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
+
+
+def remove(directory: Path) -> None:
+    """Take a directory away with what a program has left in it."""
+    regain(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def regain(directory: Path) -> None:
+    """Read and remove what a program, now ended, has closed to its owner: that is us, unless
+    we are root, who needs no right."""
+    if os.getuid() == 0:
+        return
+    for folder, folders, files in os.walk(directory):
+        for names, rights in ((folders, stat.S_IRWXU), (files, stat.S_IRUSR)):
+            for path in (os.path.join(folder, name) for name in names):
+                mode = os.lstat(path).st_mode
+                if not stat.S_ISLNK(mode) and mode & rights != rights:
+                    os.chmod(path, stat.S_IMODE(mode) | rights)
 
 
 class LeadsOut(Exception):
@@ -52,6 +75,23 @@ def left_at(directory: Path, container_path: str) -> Path:
         if part.is_symlink():
             raise LeadsOut(f"{container_path} is a link or lies behind one")
     raise ValueError(f"{container_path} leaves /opt/ml")
+
+
+@contextlib.contextmanager
+def held(directory: Path, relative: Path) -> Iterator[Path]:
+    """A path to what lies below a directory, that leads there whatever a running program puts
+    in its place meanwhile. Raises FileNotFoundError, and LeadsOut where a link is in the way."""
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in relative.parts:
+            below = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+            if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                raise LeadsOut(f"{relative} is a link or lies behind one")
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def inside(directory: Path, container_path: str) -> Path:

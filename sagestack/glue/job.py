@@ -107,7 +107,6 @@ def update_job(request: Request, context: Context) -> Response:
 @glue.operation("DeleteJob")
 def delete_job(request: Request, context: Context) -> Response:
     """Stops what the job still runs and forgets its runs. A job that is not there is no error."""
-    context.store.delete(_key(request["JobName"], context))
     job_run.forget(request["JobName"], context)
     return {"JobName": request["JobName"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import secrets
@@ -15,14 +16,14 @@ from sagestack.aws.store import Document, Key, Query, Record
 from sagestack.context import Context
 from sagestack.engine.executor import Control
 from sagestack.glue import python_shell
-from sagestack.glue.errors import ConcurrentRunsExceededException
-from sagestack.glue.job_run_record import ACTIVE, JOB_RUN, End, JobRunRecord
+from sagestack.glue.errors import ConcurrentRunsExceededException, EntityNotFoundException
+from sagestack.glue.job_run_record import ACTIVE, JOB, JOB_RUN, End, JobRunRecord
 
 LOG = logging.getLogger(__name__)
 LOG_GROUP = "/aws-glue/python-jobs"
 
-_launching = threading.Lock()
-"""Between counting a job's runs and adding one."""
+launching = threading.Lock()
+"""Held to look for a job, count its runs and add one; and to forget a job with its runs."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ def launch(
 ) -> str:
     """Start a run, as a StartJobRun request wants it; its id. `previous` is a run to retry.
 
-    The record is durable before this returns. Raises ConcurrentRunsExceededException.
+    The record is durable before this returns. Raises ConcurrentRunsExceededException, and
+    EntityNotFoundException where the job has been deleted.
     """
-    with _launching:
+    with launching:
+        if context.store.get(Key.of(context.caller, JOB, job.name)) is None:
+            raise EntityNotFoundException("Failed to start job run due to missing metadata")
         most = job.definition["ExecutionProperty"]["MaxConcurrentRuns"]
         if _active_runs(job.name, context, most) >= most:
             raise ConcurrentRunsExceededException(f"Concurrent runs exceeded for {job.name}")
@@ -78,12 +82,12 @@ def _carry_out(run: JobRunRecord, job: Job, document: Document, control: Control
 def _retry(run: JobRunRecord, job: Job, document: Document) -> None:
     if document["Attempt"] >= job.definition["MaxRetries"]:
         return
-    if run.context.store.get(run.key) is None:
-        return  # the job was deleted
     try:
         launch(job, document, run.context, previous=document)
     except ConcurrentRunsExceededException:
         LOG.warning("%s is not retried: the job runs as often as it may", run.arn)
+    except EntityNotFoundException:
+        LOG.info("%s is not retried: the job was deleted", run.arn)
 
 
 def _active_runs(job_name: str, context: Context, limit: int) -> int:
@@ -96,8 +100,7 @@ def _new_record(
     job: Job, wanted: Mapping[str, Any], context: Context, previous: Document | None
 ) -> Record:
     now = datetime.now(UTC)
-    attempt = previous["Attempt"] + 1 if previous else 0
-    run_id = f"{_first_id(previous)}_attempt_{attempt}" if previous else _new_id()
+    attempt, run_id = _next_attempt(job, previous, context) if previous else (0, _new_id())
     definition = job.definition
     capacity = wanted.get("MaxCapacity") or wanted.get("AllocatedCapacity")
     capacity = float(capacity or definition["MaxCapacity"])
@@ -139,6 +142,15 @@ def merged_arguments(definition: Document, given: Mapping[str, str] | None) -> d
         **(given or {}),
         **definition.get("NonOverridableArguments", {}),
     }
+
+
+def _next_attempt(job: Job, previous: Document, context: Context) -> tuple[int, str]:
+    """The number and the id of a retry. A run can be retried more than once by its id."""
+    for attempt in itertools.count(previous["Attempt"] + 1):
+        run_id = f"{_first_id(previous)}_attempt_{attempt}"
+        if context.store.get(Key.of(context.caller, JOB_RUN, run_id, job.name)) is None:
+            break
+    return attempt, run_id
 
 
 def _new_id() -> str:

@@ -14,7 +14,7 @@ from sagestack.context import Context, Instance
 from sagestack.engine.lifecycle import IllegalTransition
 from sagestack.glue import security_configuration
 from sagestack.glue.errors import EntityNotFoundException
-from sagestack.glue.job_launch import Job, launch
+from sagestack.glue.job_launch import Job, launch, launching
 from sagestack.glue.job_rules import check_arguments, check_capacity, check_timeout
 from sagestack.glue.job_run_record import ACTIVE, JOB, JOB_RUN, End, JobRunRecord
 from sagestack.glue.service import glue, page, paged, refuse
@@ -81,12 +81,14 @@ def batch_stop_job_run(request: Request, context: Context) -> Response:
 
 
 def forget(job_name: str, context: Context) -> None:
-    """Stop what a job runs and take the records of its runs away."""
+    """Take a job and its runs away, and stop those that run."""
     marks = ", ".join("?" * len(ACTIVE))
     active = Query(JOB_RUN, context.caller, job_name, limit=1000)
     active = active.where(f"status IN ({marks})", *ACTIVE)
-    running = [record.arn for record in context.store.list(active).records]
-    context.store.delete_children(context.caller, JOB_RUN, job_name)
+    with launching:
+        context.store.delete(Key.of(context.caller, JOB, job_name))
+        running = [record.arn for record in context.store.list(active).records]
+        context.store.delete_children(context.caller, JOB_RUN, job_name)
     for arn in running:
         context.instance.executor.stop(arn)
 

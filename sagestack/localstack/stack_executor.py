@@ -18,6 +18,7 @@ from localstack.aws.api.cloudformation import (
     ResourceStatus,
     StackStatus,
 )
+from localstack.services.cloudformation.engine.v2 import change_set_model_executor as engine
 from localstack.services.cloudformation.engine.v2.change_set_model_preproc import (
     DeletionPolicy,
     PreprocProperties,
@@ -85,9 +86,21 @@ class ChangeSetModelExecutor(ResourceExecutor):
         if self._deleting:
             self._check_deleted()
         else:
-            # UpdateStack forgets to; DeleteStack goes by it.
-            self._stack.processed_template = self._change_set.processed_template
+            self._take_result(result)
         return result
+
+    def _take_result(self, result: engine.ChangeSetModelExecutorResult) -> None:
+        """LocalStack writes some of this after the status, and UpdateStack forgets the processed
+        template, by which DeleteStack goes."""
+        stack = self._stack
+        self._take_template(self._change_set.template, self._change_set.processed_template)
+        stack.resolved_resources = result.resources
+        stack.resolved_outputs = result.outputs
+        stack.resolved_exports = {
+            output["ExportName"]: output["OutputValue"]
+            for output in result.outputs
+            if output.get("ExportName")
+        }
 
     def _settle_created(self, reason: str) -> None:
         stack = self._stack
@@ -103,8 +116,8 @@ class ChangeSetModelExecutor(ResourceExecutor):
         if self._not_undone:
             stack.set_stack_status(StackStatus.ROLLBACK_FAILED)
         elif self._on_failure == "DELETE":
-            stack.set_stack_status(StackStatus.DELETE_COMPLETE)
             stack.deletion_time = datetime.now(UTC)
+            stack.set_stack_status(StackStatus.DELETE_COMPLETE)
         else:
             stack.set_stack_status(StackStatus.ROLLBACK_COMPLETE)
 

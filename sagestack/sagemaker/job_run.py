@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sagestack.engine.channels import InputMissing
 from sagestack.engine.container import SandboxError
-from sagestack.engine.host import AwsSession, NoSuchBucket
+from sagestack.engine.host import AwsSession, BadKey, NoSuchBucket
 from sagestack.engine.images import Environment, ImageBuildError
 from sagestack.engine.logs import LogWriter
 from sagestack.engine.programs import image_program
@@ -31,7 +31,7 @@ def known_reason(error: Exception, *request_errors: type[Exception]) -> str | No
             return f"ClientError: S3 bucket does not exist: {error}"
         case ImageBuildError():
             return f"ClientError: The image could not be built: {error}"
-        case InputMissing() | LeadsOut():
+        case InputMissing() | LeadsOut() | BadKey():
             return f"ClientError: {error}"
         case _:
             return f"ClientError: {error}" if isinstance(error, request_errors) else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from sagestack.engine.container import Container, Process, start
 from sagestack.engine.images import Environment
+from sagestack.engine.workspace import remove
 from sagestack.serving.transport import Body, NotReached, Reply, Transport, free_port
 
 LOG = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class ModelServer:
         """`open_log` makes the log stream of an instance, given its id."""
         self.id = f"i-{secrets.token_hex(9)[:17]}"
         self.outstanding = 0
-        """Calls being answered. Only a hint: it is changed without a lock."""
+        """Calls being answered."""
         self._name = name
         self._plan = plan
         self._directory = parent / self.id
@@ -81,8 +81,9 @@ class ModelServer:
         self._transport: Transport | None = None
         self._ready = False
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        """Held to start a process and to say that no more may start."""
+        self._lock = threading.Condition(threading.Lock())
+        """Held to start a process or a call, and to say that no more may start. Told when the
+        last call has been answered."""
 
     @property
     def ready(self) -> bool:
@@ -108,31 +109,38 @@ class ModelServer:
 
     def invoke(self, body: Body, headers: Mapping[str, str], seconds: float) -> Reply:
         """Raises NotReached, TimedOut, Dropped."""
-        transport = self._reachable()
-        self.outstanding += 1
+        with self._lock:
+            transport = self._reachable()
+            self.outstanding += 1
         try:
             return transport.invoke(body, headers, seconds)
         finally:
-            self.outstanding -= 1
+            with self._lock:
+                self.outstanding -= 1
+                if not self.outstanding:
+                    self._lock.notify_all()
 
     def execution_parameters(self) -> Reply:
         """Raises NotReached, TimedOut, Dropped."""
         return self._reachable().execution_parameters()
 
-    def stop(self, grace: float = GRACE_SECONDS) -> None:
+    def stop(self, grace: float = GRACE_SECONDS, *, drain: bool = True) -> None:
         """End the server and take its directory away. Calls being answered have `grace`
-        seconds to end."""
+        seconds to end, and the server is told to end after them; without `drain`, at once."""
+        deadline = time.monotonic() + grace
         with self._lock:
             self._stopping.set()
             self._ready = False
+            if drain:
+                self._lock.wait_for(lambda: not self.outstanding, grace)
             process = self._process
         if process is not None:
-            process.stop(grace)
+            process.stop(max(0.0, deadline - time.monotonic()))
         if self._transport is not None:
             self._transport.close()
         if self._log is not None:
             self._log.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove(self._directory)
 
     def _reachable(self) -> Transport:
         transport = self._transport

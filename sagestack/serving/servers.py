@@ -100,7 +100,7 @@ class Servers:
             self._fleets.difference_update(fleets)
 
     def end(self, owner: str) -> None:
-        """End all fleets of an endpoint, also those that an update has left to end."""
+        """End all fleets of an endpoint, also those that a fault of ours has left."""
         with self._lock:
             fleets = [fleet for fleet in self._fleets if fleet.owner == owner]
         in_parallel([fleet.stop for fleet in fleets])

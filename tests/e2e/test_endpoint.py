@@ -94,7 +94,7 @@ def test_deleted_endpoint_is_gone_with_its_processes(training: TrainingJobs, liv
     waiter.wait(EndpointName="deleted", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     with pytest.raises(ClientError, match="Endpoint deleted of account 000000000000 not found"):
         endpoint.ask("[1]")
-    wait_until(lambda: any(not alive(process) for process in before), 10, "its processes' end")
+    wait_until(lambda: any(not alive(process) for process in before), what="its processes' end")
 
 
 def test_endpoint_of_a_broken_model_fails_and_says_where_to_look(training: TrainingJobs) -> None:
@@ -111,7 +111,7 @@ def test_endpoint_is_served_again_after_the_server_was_killed(another: Live) -> 
     assert endpoint.wait() == "InService"
     family: list[psutil.Process] = another.process().children(recursive=True)
     another.kill()
-    wait_until(lambda: not any(map(alive, family)), 10, "the end of all it started")
+    wait_until(lambda: not any(map(alive, family)), what="the end of all it started")
     another.up("--persist")
     endpoint.context = training_on(another).context
     assert endpoint.wait() == "InService"

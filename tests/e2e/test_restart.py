@@ -30,7 +30,7 @@ def test_killed_server_leaves_no_process(another: Live) -> None:
     _, family = begun(another)
     assert family
     another.kill()
-    wait_until(lambda: not any(map(alive, family)), 10, "the end of all it started")
+    wait_until(lambda: not any(map(alive, family)), what="the end of all it started")
 
 
 def test_a_start_begins_clean(another: Live) -> None:

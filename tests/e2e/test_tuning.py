@@ -112,7 +112,7 @@ def test_killed_server_leaves_no_search_and_the_next_tells_of_the_end(another: L
     family = another.process().children(recursive=True)
     assert any("tuner.py" in " ".join(process.cmdline()) for process in family)
     another.kill()
-    wait_until(lambda: not any(map(alive, family)), 10, "the end of all it started")
+    wait_until(lambda: not any(map(alive, family)), what="the end of all it started")
     another.up("--persist")
     job = tuning_on(another).describe(name)
     assert job["HyperParameterTuningJobStatus"] == "Failed"

@@ -1,7 +1,8 @@
 """Runs one program in a sandbox and says how it went: for tests as another user.
 
 stdin: {"directory", "script", "settings", "stop_at": a line to stop the program at, "grace",
-"join": whether to have the isolated network of another process}
+"join": whether to have the isolated network of another process, "regain": whether to take back
+what the program has closed}
 stdout: {"sandbox": whether there is one, "code", "cause", "lines", "fault"}
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from sagestack.engine import namespaces
 from sagestack.engine.container import SandboxError
+from sagestack.engine.workspace import regain
 from tests.emulator.programs import Program
 from tests.waiting import wait_until
 
@@ -35,6 +37,8 @@ def main() -> None:
         answer |= {"code": ended.code, "cause": ended.cause.value, "fault": ""}
     except SandboxError as error:
         answer["fault"] = str(error)
+    if order.get("regain"):
+        regain(program.directory.parent)
     print(json.dumps(answer | {"lines": program.lines}))
 
 

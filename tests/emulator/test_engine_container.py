@@ -63,7 +63,7 @@ def test_stop_lets_the_program_save_its_work(program: Make, tmp_path: Path) -> N
     thread = here.begin(grace=30)
     wait_until(lambda: "begun" in here.lines)
     here.control.stop()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
     assert here.lines == ["begun", "saving"], "one signal, and time to act on it"
 
@@ -87,7 +87,7 @@ def test_stop_at_once_is_not_lost(program: Make) -> None:
     begun = time.monotonic()
     ended = here.run(grace=60)
     assert ended.cause is Cause.STOPPED
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def test_stop_reaches_the_children_of_a_shell(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_stop_reaches_the_children_of_a_shell(tmp_path: Path) -> None:
     thread = here.begin(command=("/bin/sh", "-c", shell), grace=30)
     wait_until(lambda: "begun" in here.lines)
     here.control.stop()
-    thread.join(10)
+    thread.join(30)
     assert here.lines == ["begun", "saved"]
 
 
@@ -124,8 +124,8 @@ def test_stop_does_not_wait_for_what_the_program_left_in_the_background(program:
     process = here.start()
     wait_until(lambda: "begun" in here.lines)
     begun = time.monotonic()
-    process.stop(grace=30)
-    assert time.monotonic() - begun < 10
+    process.stop(grace=60)
+    assert time.monotonic() - begun < 30
 
 
 def test_time_limit_ends_the_program(program: Make) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from sagestack.engine.instance_types import GIB, Limits, limits_of
+from sagestack.engine.volume import used
 from tests.emulator.jobs import TrainingJobs
 
 
@@ -59,3 +62,16 @@ def test_job_that_fills_its_volume_fails_with_the_reason(training: TrainingJobs)
     job = training.run(script)
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"].startswith("ClientError: The job has filled its volume of 1 GB")
+
+
+def test_volume_is_measured_however_deep_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100_000))
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):  # past what recursion allows, and longer than a path may be
+        os.mkdir("deep", dir_fd=here)
+        below = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert used(tmp_path) >= 100_000
+    shutil.rmtree(tmp_path / "deep")

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.emulator.programs import Program
+from sagestack.engine.images import Environment
+from tests.emulator.programs import HERE, Program
 from tests.waiting import wait_until
 
 Make = Callable[[str], Program]
@@ -187,7 +188,7 @@ def test_children_end_with_the_program(program: Make) -> None:
         print("begun")
     """)
     assert here.run().code == 0
-    wait_until(lambda: not running("98765"), 5, "the child's end")
+    wait_until(lambda: not running("98765"), what="the child's end")
 
 
 def test_children_that_hold_the_output_do_not_hold_the_job(program: Make) -> None:
@@ -219,15 +220,16 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     driver = f"""
         import sys
         from pathlib import Path
-        from tests.emulator.programs import Program
+        from sagestack.engine.images import Environment
+from tests.emulator.programs import HERE, Program
         here = Program(Path({str(tmp_path / "job/ml")!r}), "import time; time.sleep(98763)")
         here.run()
     """
     server = psutil.Popen([sys.executable, "-c", "\n".join(map(str.strip, driver.splitlines()))])
-    wait_until(lambda: running("98763"), 10, "the program")
+    wait_until(lambda: running("98763"), what="the program")
     server.kill()
     server.wait()
-    wait_until(lambda: not running("98763"), 5, "the program's end")
+    wait_until(lambda: not running("98763"), what="the program's end")
 
 
 def running(mark: str) -> list[int]:
@@ -238,3 +240,37 @@ def running(mark: str) -> list[int]:
         if mark in command:
             found.append(process.info["pid"])
     return found
+
+
+def test_signal_to_init_does_not_end_the_program(program: Make) -> None:
+    script = """
+        import os, signal
+        for number in range(1, signal.NSIG):
+            # SIGTERM is what ends a program, also when it asks for it.
+            if number not in (signal.SIGTERM, 32, 33):
+                os.kill(1, number)
+        print('"goes on"')
+    """
+    assert program(script).answer() == "goes on"
+
+
+def test_program_can_interrupt_itself(program: Make) -> None:
+    script = """
+        import os, signal
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+        except KeyboardInterrupt:
+            print('"interrupted"')
+    """
+    assert program(script).answer() == "interrupted"
+
+
+def test_environment_may_lie_behind_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    here = Program(tmp_path / "job/ml", "import json, pytest; print(json.dumps('found'))")
+    python = link / "bin/python"
+    environment = Environment(HERE, python)
+    settings = {"environment": environment, "command": (str(python), "/opt/ml/script.py")}
+    assert here.answer(**settings) == "found"

@@ -196,6 +196,25 @@ def test_ordinary_users_isolated_programs_can_have_one_network(run: Run) -> None
     assert said(answer) == [answer["network"], ["lo"]]
 
 
+def test_ordinary_users_program_closes_no_file_to_the_user(run: Run, place: Place) -> None:
+    answer = run(
+        """
+        import os
+        os.makedirs("/opt/ml/model/closed/deep")
+        open("/opt/ml/model/closed/file", "w").close()
+        os.symlink("/etc/shadow", "/opt/ml/model/link")
+        for path in ("closed/file", "closed/deep", "closed"):
+            os.chmod(f"/opt/ml/model/{path}", 0)
+        print("{}")
+        """,
+        regain=True,
+    )
+    assert said(answer) == {}
+    closed = place.directory / "work/job/ml/model/closed"
+    modes = [path.stat().st_mode & 0o777 for path in (closed, closed / "deep", closed / "file")]
+    assert modes == [0o700, 0o700, 0o400]
+
+
 def test_ordinary_users_program_can_be_stopped(run: Run) -> None:
     script = "import signal; print('begun', flush=True); signal.pause()"
     answer = run(script, stop_at="begun")
@@ -242,7 +261,22 @@ def test_without_namespaces_children_end_with_the_program(run_without: Run) -> N
                          start_new_session=True)
     """)
     assert answer["code"] == 0
-    wait_until(lambda: not marked("98762"), 5, "the child's end")
+    wait_until(lambda: not marked("98762"), what="the child's end")
+
+
+def test_without_namespaces_a_program_that_kills_its_init_is_not_waited_for(
+    run_without: Run,
+) -> None:
+    answer = run_without("""
+        import os, signal, subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(40)"],
+                                 start_new_session=True)
+        inner = os.getppid()
+        outer = int(open(f"/proc/{inner}/stat").read().rpartition(")")[2].split()[1])
+        os.kill(outer, signal.SIGKILL)
+        signal.pause()
+    """)
+    assert answer["code"] == 137
 
 
 def test_without_namespaces_a_stop_gives_time_to_save(run_without: Run) -> None:
@@ -271,16 +305,16 @@ def test_without_namespaces_what_ignores_a_stop_is_killed(run_without: Run) -> N
     """
     answer = run_without(script, stop_at="begun", grace=0.3)
     assert (answer["code"], answer["lines"][1:]) == (137, ["begun"])
-    wait_until(lambda: not marked("98761"), 5, "the child's end")
+    wait_until(lambda: not marked("98761"), what="the child's end")
 
 
 def test_without_namespaces_nothing_outlives_the_server(place: Place) -> None:
     process = start(place, "import time; time.sleep(98760)  # mark", namespaces=False)
     script = str(place.directory / "work/job/ml/script.py")
-    wait_until(lambda: marked(script), 10, "the program")
+    wait_until(lambda: marked(script), what="the program")
     process.kill()
     process.wait()
-    wait_until(lambda: not marked(script), 5, "the program's end")
+    wait_until(lambda: not marked(script), what="the program's end")
 
 
 def marked(mark: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -151,6 +152,30 @@ def test_a_run_can_be_retried_by_its_id(glue):
     assert again["Id"] == f"{run['Id']}_attempt_1"
     assert again["PreviousRunId"] == run["Id"]
     assert glue.log(again["Id"], "output") == ["1"]
+
+
+def test_a_run_can_be_retried_more_than_once(glue):
+    run = glue.run("")
+    attempts = [glue.wait(glue.start(JobRunId=run["Id"]))["Id"] for _ in range(2)]
+    assert attempts == [f"{run['Id']}_attempt_1", f"{run['Id']}_attempt_2"]
+
+
+def test_a_deleted_job_has_no_runs_however_late_they_were_started(glue, monkeypatch):
+    glue.job("import time; time.sleep(60)")
+    late, deleted = threading.Event(), threading.Event()
+
+    def slow(arguments):
+        late.set()
+        assert deleted.wait(20)
+
+    monkeypatch.setattr("sagestack.glue.job_run.check_arguments", slow)
+    with ThreadPoolExecutor() as pool:
+        start = pool.submit(error_of, glue.start)
+        assert late.wait(20)
+        glue("DeleteJob", JobName="etl")
+        deleted.set()
+        assert start.result().code == "EntityNotFoundException"
+    assert not glue.instance.store.count("glue-job-run")
 
 
 def test_a_job_can_be_deleted_while_it_runs(glue):

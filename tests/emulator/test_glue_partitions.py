@@ -310,7 +310,7 @@ def test_a_segment_beyond_the_last_is_invalid_input(flights):
 
 def test_a_filter_over_many_partitions_is_fast(flights):
     add_many(flights, 5000)
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of the processor: others may use it too
     found = flights("GetPartitions", **TABLE, Expression="year between 4000 and 4010")
     assert len(found["Partitions"]) == 11
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1

@@ -1,6 +1,7 @@
 """Processing jobs: the container's contract, and how a job ends. Source: contract, section 2."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -237,3 +238,30 @@ def test_unknown_name_is_a_validation_error(processing: ProcessingJobs) -> None:
     with pytest.raises(ValidationException) as raised:
         processing.describe("nobody")
     assert raised.value.message == "Could not find requested job with name: nobody"
+
+
+def test_link_in_the_place_of_a_continuous_output_is_not_followed(
+    processing: ProcessingJobs, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").touch()
+    continuous = output()
+    continuous["S3Output"]["S3UploadMode"] = "Continuous"
+    script = f"import os; os.rmdir({OUT!r}); os.symlink({str(tmp_path)!r}, {OUT!r})"
+    job = processing.run(script, outputs=[continuous])
+    assert "is a link or lies behind one" in job["FailureReason"]
+    assert processing.keys("out") == []
+
+
+def test_name_that_no_object_can_have_is_the_reason(processing: ProcessingJobs) -> None:
+    script = f"import os; open(os.fsencode({OUT!r}) + b'/\\xff', 'w').close()"
+    job = processing.run(script, outputs=[output()])
+    assert job["FailureReason"] == (
+        "ClientError: Data upload failed:S3 key is not UTF-8: 'out/\\udcff'"
+    )
+
+
+def test_key_that_is_too_long_is_the_reason(processing: ProcessingJobs) -> None:
+    script = f"open({OUT!r} + '/' + 'k' * 200, 'w').close()"
+    long = s3_output("out", f"s3://{BUCKET}/{'w' * 900}", OUT)
+    job = processing.run(script, outputs=[long])
+    assert job["FailureReason"].startswith("ClientError: Data upload failed:S3 key is too long: ")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -397,3 +398,44 @@ def test_what_create_returned_for_survives_sigkill(tmp_path):
     assert all(store.tags(found.arn) == {"a": "b"} for found in kept)
     store.create(record("after"))
     store.close()
+
+
+def test_write_that_can_not_be_committed_leaves_nothing_behind(tmp_path):
+    class Full(sqlite3.Connection):
+        full = True
+
+        def commit(self):
+            if Full.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            super().commit()
+
+    class FullStore(Store):
+        def _connect(self):
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, factory=Full
+            )
+            connection.row_factory = sqlite3.Row
+            return connection
+
+    store = FullStore(tmp_path / "full.db")
+    with pytest.raises(sqlite3.OperationalError):
+        store.create(record("a"))
+    assert store.get(record("a").key) is None
+    Full.full = False
+    store.create(record("b"))
+    assert store.get(record("b").key) is not None
+    store.close()
+
+
+def test_arn_is_one_records_alone(store):
+    store.create(record("name"))
+    namesake = replace(record("NAME"), arn=record("name").arn)
+    with pytest.raises(RecordExists) as taken:
+        store.create(namesake)
+    assert taken.value.record.key.name == "name"
+
+
+def test_records_without_an_arn_are_many(store):
+    for name in ("a", "b"):
+        store.create(replace(record(name), arn=""))
+    assert len(store.list(Query("model", CALLER)).records) == 2

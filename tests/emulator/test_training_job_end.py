@@ -111,7 +111,7 @@ def test_program_that_ignores_a_stop_is_killed(training: TrainingJobs) -> None:
     name = training.create(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {PAUSE}")
     training.wait_for_line(name, "begun")
     training.stop(name)
-    assert training.status(training.end(name, seconds=10)) == "Stopped"
+    assert training.status(training.end(name)) == "Stopped"
 
 
 def test_stop_twice_is_a_stop(training: TrainingJobs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,47 @@ def test_pipe_that_is_never_read_does_not_keep_the_job(training: TrainingJobs) -
     training.put("p/a.csv")
     data = channel("s3://lake/p/", InputMode="Pipe")
     assert answer(training, "print('{}')", data) == {}
+
+
+def test_pipe_that_the_program_takes_away_does_not_keep_the_job(training: TrainingJobs) -> None:
+    training.put("p/a.csv")
+    script = "import os; os.remove('/opt/ml/input/data/train_0'); print('{}')"
+    assert answer(training, script, channel("s3://lake/p/", InputMode="Pipe")) == {}
+
+
+def test_pipe_stays_in_its_directory(training: TrainingJobs, tmp_path: Path) -> None:
+    training.put("p/a.csv", "once")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    script = f"""
+    import json, os, time
+    data, moved = "/opt/ml/input/data", "/opt/ml/input/moved"
+    os.rename(data, moved)
+    os.symlink({str(outside)!r}, data)
+    found = open(f"{{moved}}/train_0").read()
+    deadline = time.monotonic() + 10
+    while not os.path.exists(f"{{moved}}/train_1") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(json.dumps([found, os.path.exists(f"{{moved}}/train_1")]))
+    """
+    data = channel("s3://lake/p/", InputMode="Pipe")
+    assert answer(training, script, data) == ["once", True]
+    assert list(outside.iterdir()) == []
+
+
+def test_pipe_is_not_written_through_a_link(training: TrainingJobs, tmp_path: Path) -> None:
+    training.put("p/a.csv", "once")
+    outside = tmp_path / "outside"
+    outside.write_text("untouched")
+    script = f"""
+    import os
+    fifo = "/opt/ml/input/data/train_0"
+    os.remove(fifo)
+    os.symlink({str(outside)!r}, fifo)
+    print("{{}}")
+    """
+    assert answer(training, script, channel("s3://lake/p/", InputMode="Pipe")) == {}
+    assert outside.read_text() == "untouched"
 
 
 def test_augmented_manifest_streams_its_attributes_in_order(training: TrainingJobs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,35 @@ def test_local_path_of_checkpoints_can_be_another(training: TrainingJobs) -> Non
     job = training.run("open('/opt/ml/saved/here/x', 'w').write('kept')", CheckpointConfig=config)
     assert training.status(job) == "Completed", job.get("FailureReason")
     assert training.get("other/x") == b"kept"
+
+
+def test_checkpoints_may_begin_anew(training: TrainingJobs) -> None:
+    script = """
+    import os, shutil
+    shutil.rmtree("/opt/ml/checkpoints")
+    os.mkdir("/opt/ml/checkpoints")
+    open("/opt/ml/checkpoints/x", "w").write("anew")
+    """
+    training.run(script, **CHECKPOINTS)
+    assert training.get("checkpoints/x") == b"anew"
+
+
+@pytest.mark.parametrize("taken", ["/opt/ml/checkpoints", "/opt/ml/saved"])
+def test_link_in_the_place_of_checkpoints_is_not_followed(
+    training: TrainingJobs, tmp_path: Path, taken: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/secret").touch()
+    script = f"""
+    import shutil, os
+    shutil.rmtree({taken!r})
+    os.symlink({str(tmp_path)!r}, {taken!r})
+    """
+    path = f"{taken}/here" if taken.endswith("saved") else taken
+    config = {"S3Uri": "s3://lake/checkpoints", "LocalPath": path}
+    job = training.run(script, CheckpointConfig=config)
+    assert "is a link or lies behind one" in job["FailureReason"]
+    assert training.keys("checkpoints") == []
 
 
 def test_interrupted_job_starts_again_from_its_checkpoint(training: TrainingJobs) -> None:

@@ -60,7 +60,8 @@ def update(endpoint: EndpointRecord, plan: Plan, old: Plan, policy: Document) ->
     if servers.closing:
         return
     if isinstance(route, str):
-        _end_plan(endpoint, plan)
+        servers.release(plan["Id"])
+        shutil.rmtree(endpoint.directory / plan["Id"], ignore_errors=True)
         endpoint.change(partial(_roll_back, reason=route))
         return
     before = servers.publish(endpoint.route_key, route)
@@ -68,10 +69,12 @@ def update(endpoint: EndpointRecord, plan: Plan, old: Plan, policy: Document) ->
         endpoint.change(partial(_baking, seconds=bake))
         if servers.wait(bake):
             return
-    endpoint.change(partial(_in_service, plan=plan, endpoint=endpoint))
     if before is not None:
         servers.retire(before)
-    _end_plan(endpoint, old)
+    servers.release(old["Id"])
+    endpoint.change(partial(_in_service, plan=plan, endpoint=endpoint))
+    # Until now a restart would have served them again.
+    shutil.rmtree(endpoint.directory / old["Id"], ignore_errors=True)
 
 
 def scale(endpoint: EndpointRecord, plan: Plan, old: Plan) -> None:
@@ -98,8 +101,8 @@ def scale(endpoint: EndpointRecord, plan: Plan, old: Plan) -> None:
         return
     servers.publish(endpoint.route_key, new)
     in_parallel([partial(fleet.scale_in, variant["Count"]) for fleet, variant in pairs])
-    endpoint.change(partial(_in_service, plan=plan, endpoint=endpoint))
     servers.reserve(plan["Id"], sum(len(fleet.servers) for fleet in fleets))
+    endpoint.change(partial(_in_service, plan=plan, endpoint=endpoint))
 
 
 def delete(endpoint: EndpointRecord, route: Route | None) -> None:
@@ -126,11 +129,6 @@ def _attempt(endpoint: EndpointRecord, deploy: Callable[[], Route]) -> Route | s
         if not endpoint.context.instance.servers.closing:
             LOG.exception("%s", endpoint.arn)
         return INTERNAL_ERROR
-
-
-def _end_plan(endpoint: EndpointRecord, plan: Plan) -> None:
-    endpoint.context.instance.servers.release(plan["Id"])
-    shutil.rmtree(endpoint.directory / plan["Id"], ignore_errors=True)
 
 
 def _in_service(document: Document, *, plan: Plan, endpoint: EndpointRecord) -> None:

@@ -6,7 +6,7 @@ Source of the texts: contract, section 2.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from sagestack.engine.executor import Control
 from sagestack.engine.fast_file import Mount
 from sagestack.engine.inputs import Inputs
 from sagestack.engine.instance_types import GIB, limits_of
-from sagestack.engine.workspace import Workspace, inside, left_at
+from sagestack.engine.workspace import Workspace, left_at
 from sagestack.sagemaker.job_operations import finish
 from sagestack.sagemaker.job_record import PROCESSING_JOB, JobRecord
 from sagestack.sagemaker.job_run import (
@@ -95,29 +95,28 @@ class _ProcessingRun:
             if control.stop_requested:
                 return _end(self._job, "Stopped")
             self._job.change(_begin)
-            uploads = self._continuous_uploads()
-            ended = self._run(stack, control, containers)
-            for upload in uploads:
-                upload.close()
+            ended = self._run(control, containers)
             if error := inputs.error():
                 raise error
             self._finish(ended)
 
-    def _run(
-        self, stack: ExitStack, control: Control, containers: Sequence[Container]
-    ) -> ClusterExit:
+    def _run(self, control: Control, containers: Sequence[Container]) -> ClusterExit:
+        """The log and the continuous outputs are complete when this returns."""
         name = self._document["ProcessingJobName"]
-        logs = [JobLog(self._aws, LOG_GROUP, name, host) for host in self._hosts]
-        for log in logs:
-            stack.callback(log.close)
-        return run_cluster(
-            containers,
-            control,
-            [log.write for log in logs],
-            max_seconds=self._document["StoppingCondition"]["MaxRuntimeInSeconds"],
-            grace=self._job.context.instance.stop_seconds,
-            volume=self._cluster["VolumeSizeInGB"] * GIB,
-        )
+        with ExitStack() as stack:
+            logs = [JobLog(self._aws, LOG_GROUP, name, host) for host in self._hosts]
+            for log in logs:
+                stack.callback(log.close)
+            for upload in self._continuous_uploads():
+                stack.callback(upload.close)
+            return run_cluster(
+                containers,
+                control,
+                [log.write for log in logs],
+                max_seconds=self._document["StoppingCondition"]["MaxRuntimeInSeconds"],
+                grace=self._job.context.instance.stop_seconds,
+                volume=self._cluster["VolumeSizeInGB"] * GIB,
+            )
 
     def _container(self, host: str, directory: Path, mounts: tuple[Mount, ...]) -> Container:
         instance, document = self._job.context.instance, self._document
@@ -147,18 +146,14 @@ class _ProcessingRun:
             isolate_network=isolated,
         )
 
-    def _continuous_uploads(self) -> list[ContinuousUpload]:
-        return [
-            ContinuousUpload(
-                self._aws,
-                inside(directory, target["LocalPath"]),
-                target["S3Uri"],
-                kms_key_id=self._kms_key_id,
-            )
-            for directory in self._directories
-            for target in (entry["S3Output"] for entry in outputs_of(self._document))
-            if target["S3UploadMode"] == "Continuous"
-        ]
+    def _continuous_uploads(self) -> Iterator[ContinuousUpload]:
+        for directory in self._directories:
+            for target in (entry["S3Output"] for entry in outputs_of(self._document)):
+                if target["S3UploadMode"] == "Continuous":
+                    path, uri = target["LocalPath"], target["S3Uri"]
+                    yield ContinuousUpload(
+                        self._aws, directory, path, uri, kms_key_id=self._kms_key_id
+                    )
 
     def _finish(self, ended: ClusterExit) -> None:
         """Upload the outputs, also of a failed job, and write how it ended."""

@@ -84,8 +84,8 @@ class Attempt:
             if control.stop_requested:
                 return None
             advance("Training", "Training image download completed. Training in progress.")
-            stack.enter_context(self._checkpoints())
             on_lines = [self._on_line(stack, host) for host in self._hosts]
+            stack.enter_context(self._checkpoints())
             cluster = run_cluster(
                 containers,
                 control,
@@ -110,7 +110,9 @@ class Attempt:
         stack.callback(self._inputs.close)
         if checkpoint := self._document.get("CheckpointConfig"):
             for directory in self._directories:
-                restore(self._aws, checkpoint["S3Uri"], checkpoint_directory(directory, checkpoint))
+                restore(
+                    self._aws, checkpoint["S3Uri"], inside(directory, checkpoint_path(checkpoint))
+                )
         return [
             self._inputs.bring(host.name, directory)
             for host, directory in zip(self._hosts, self._directories, strict=True)
@@ -148,20 +150,17 @@ class Attempt:
     @contextlib.contextmanager
     def _checkpoints(self) -> Iterator[None]:
         """Keep S3 up to date while the program runs, and at its end."""
-        syncs = []
-        if checkpoint := self._document.get("CheckpointConfig"):
-            for directory in self._directories:
-                local = checkpoint_directory(directory, checkpoint)
-                syncs.append(ContinuousUpload(self._aws, local, checkpoint["S3Uri"]))
-        try:
+        with ExitStack() as syncs:
+            if checkpoint := self._document.get("CheckpointConfig"):
+                path = checkpoint_path(checkpoint)
+                for directory in self._directories:
+                    sync = ContinuousUpload(self._aws, directory, path, checkpoint["S3Uri"])
+                    syncs.callback(sync.close)
             yield
-        finally:
-            for sync in syncs:
-                sync.close()
 
     def _on_line(self, stack: ExitStack, host: Host) -> OnLine:
         log = JobLog(self._aws, LOG_GROUP, self._document["TrainingJobName"], host.name)
-        stack.callback(log.end)
+        stack.push(partial(_end_log, log))
         self._logs.append(log)
 
         def on_line(line: str) -> None:
@@ -172,10 +171,18 @@ class Attempt:
         return on_line
 
 
-def checkpoint_directory(directory: Path, checkpoint: dict[str, Any]) -> Path:
-    """Where CheckpointConfig's LocalPath lies outside. Raises ValueError for one that is not
-    below /opt/ml."""
-    return inside(directory, checkpoint.get("LocalPath", CHECKPOINTS).rstrip("/"))
+def _end_log(log: JobLog, fault: type[BaseException] | None, *_: object) -> None:
+    """Nobody else waits for the log of an attempt that a fault ends."""
+    if fault is None:
+        log.end()
+    else:
+        log.close()
+
+
+def checkpoint_path(checkpoint: dict[str, Any]) -> str:
+    """CheckpointConfig's LocalPath."""
+    path: str = checkpoint.get("LocalPath", CHECKPOINTS).rstrip("/")
+    return path
 
 
 def metrics_of(job: JobRecord, document: Document) -> MetricCollector:

@@ -10,6 +10,7 @@ from sagestack.aws.registry import Request
 from sagestack.context import Context
 from sagestack.engine.fast_file import why_unavailable
 from sagestack.engine.metrics import BadMetric, MetricDefinition
+from sagestack.engine.workspace import inside
 from sagestack.sagemaker.job_rules import (
     has_program,
     known_image,
@@ -17,7 +18,7 @@ from sagestack.sagemaker.job_rules import (
     refuse_members,
     s3_uri,
 )
-from sagestack.sagemaker.training_job.attempt import checkpoint_directory
+from sagestack.sagemaker.training_job.attempt import checkpoint_path
 
 NOT_SUPPORTED = (
     "DebugRuleConfigurations",
@@ -48,7 +49,7 @@ def check_request(request: Request, context: Context) -> None:
     if checkpoint := request.get("CheckpointConfig"):
         s3_uri(checkpoint["S3Uri"], "S3Uri")
         try:
-            checkpoint_directory(Path("/opt/ml"), checkpoint)
+            inside(Path("/opt/ml"), checkpoint_path(checkpoint))
         except ValueError as error:
             raise refuse(f"this LocalPath of CheckpointConfig: {error}") from None
 

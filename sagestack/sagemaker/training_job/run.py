@@ -74,6 +74,7 @@ def _run(job: JobRecord, control: Control) -> None:
                 break
             if not control.take_interruption() or control.stop_requested:
                 return _finish(job, document, ended, metrics, budget)
+            ended.wait_for_logs()
             _advance(job, "Interrupted", "Training job interrupted: spot capacity was taken away")
             workspace.remove()
             if budget.wait_is_over():

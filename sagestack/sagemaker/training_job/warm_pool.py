@@ -99,6 +99,7 @@ def recover(instance: Instance) -> None:
     """Nothing is kept past the end of the server."""
     for pool in instance.store.every(KIND, ""):
         end(pool.key.name, instance.context(pool.key.account, pool.key.region))
+    shutil.rmtree(instance.directory / "pools", ignore_errors=True)
 
 
 def _watch(name: str, context: Context, seconds: float) -> None:

@@ -49,7 +49,7 @@ PING_SECONDS = 1800.0
 amazon-sagemaker-examples."""
 
 GRACE_SECONDS = 5.0
-"""At most, between SIGTERM and SIGKILL of a server. Nothing waits for its answers any more."""
+"""At most, between SIGTERM and SIGKILL of a server."""
 
 
 def run_transform_job(job: JobRecord, control: Control, *, model: Document) -> None:
