@@ -90,6 +90,19 @@ class TestCaseWithSetUp(unittest.TestCase):
         self.assertEqual(models(), ["a"])
 
 
+@mock_sagemaker(images=IMAGES)
+def test_waiter_hears_of_the_end_at_its_first_look() -> None:
+    name = jobs().create("import time; time.sleep(0.5)")
+    waiter = client().get_waiter("training_job_completed_or_stopped")
+    waiter.wait(TrainingJobName=name, WaiterConfig={"MaxAttempts": 1})
+
+
+@mock_sagemaker(images=IMAGES)
+def test_who_does_not_wait_hears_at_once() -> None:
+    name = jobs().create("import time; time.sleep(60)")
+    assert client().describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
+
+
 def test_coroutine_is_decorated() -> None:
     @mock_sagemaker
     async def work() -> list[str]:
