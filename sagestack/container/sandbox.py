@@ -1,6 +1,6 @@
 """sandbox: namespaces and a root of its own for one program. Linux only.
 
-The program sees the system's directories read-only, its image, its own /opt/ml, /tmp and
+The program sees the system's directories read-only, of /etc a part, its image, its own /opt/ml, /tmp and
 home, and nothing else of the machine. It is root there, with the rights that Docker gives
 less two. Made by root, or by an ordinary user where the kernel lets one make namespaces.
 """
@@ -23,7 +23,16 @@ MS_REC, MS_PRIVATE = 16384, 1 << 18
 MNT_DETACH = 2
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 CAPABILITY_VERSION = 0x20080522
-SYSTEM = ("bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "etc", "nix", "sys")
+SYSTEM = ("bin", "sbin", "usr", "lib", "lib32", "lib64", "libx32", "nix", "sys")
+# What libraries and pip look up. The rest of /etc is the machine's own: passwords, keys.
+ETC = (
+    *("group", "passwd", "nsswitch.conf", "localtime", "timezone", "os-release", "mime.types"),
+    *("hosts", "host.conf", "resolv.conf", "gai.conf", "networks", "protocols", "services"),
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "static", "locale.alias"),
+    *("ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf", "ca-certificates", "crypto-policies"),
+    *("pki/tls/certs", "pki/tls/cert.pem", "pki/tls/openssl.cnf", "pki/ca-trust"),
+    *("pip.conf", "xdg/pip", "uv", "fonts", "terminfo", "magic"),
+)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What root could change the machine by, also without capabilities. Docker protects the same.
 KERNEL_SETTINGS = ("sys", "sysrq-trigger", "irq", "bus", "fs")
@@ -98,6 +107,7 @@ def make_root(plan: Plan) -> None:
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=755")
     for name in SYSTEM:
         bring_system_directory(root, name)
+    bring_etc(root)
     make_devices(root)
     for name in ("proc", "var/tmp", "run", "home", "opt"):
         os.makedirs(f"{root}/{name}", exist_ok=True)
@@ -135,6 +145,14 @@ def bring_system_directory(root: str, name: str) -> None:
     elif os.path.isdir(source):
         os.makedirs(target)
         bind(source, target, read_only=True)
+
+
+def bring_etc(root: str) -> None:
+    os.makedirs(f"{root}/etc")
+    for name in ETC:
+        if os.path.lexists(f"/etc/{name}"):
+            show(root, f"/etc/{name}")
+    bind(f"{root}/etc", f"{root}/etc", read_only=True)
 
 
 def make_devices(root: str) -> None:

@@ -47,8 +47,8 @@ class UserError(Exception):
 
 
 def main() -> None:
-    """Ends with the script's exit code. A Python script runs in this process; another, and
-    one that has packages of its own, in a child."""
+    """Ends with 0, or with 1 and a failure file. A Python script runs in this process; another,
+    and one that has packages of its own, in a child."""
     try:
         hyperparameters = {key: decode(value) for key, value in read("hyperparameters").items()}
         if unsupported := [name for name in UNSUPPORTED if hyperparameters.get(name)]:

@@ -3,8 +3,10 @@
 Each claim holds for a program in a process of its own and for one forked from an idle one.
 """
 
+import json
 import os
 import socket
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -75,6 +77,18 @@ def test_system_directories_cannot_be_written(program: Make) -> None:
         print(json.dumps(found))
     """
     assert program(script).answer() == []
+
+
+def test_of_etc_a_program_sees_what_libraries_look_up(program: Make) -> None:
+    look = """
+import json, pathlib, pwd, ssl
+secret = ("shadow", "gshadow", "ssh", "ssl/private", "sudoers", "machine-id")
+seen = [name for name in secret if pathlib.Path("/etc", name).exists()]
+looked_up = [pwd.getpwuid(0).pw_name, len(ssl.create_default_context().get_ca_certs())]
+print(json.dumps([seen, looked_up]))
+"""
+    outside = json.loads(subprocess.check_output([sys.executable, "-c", look]))
+    assert program(look).answer() == [[], outside[1]]
 
 
 def test_interpreter_and_our_own_files_cannot_be_written(program: Make) -> None:

@@ -4,53 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-TEXTS = (
-    *("current_host", "model_dir", "input_dir", "input_config_dir", "output_dir"),
-    *("output_data_dir", "output_intermediate_dir", "module_dir", "module_name"),
-    *("user_entry_point", "network_interface_name", "current_instance_type"),
-    *("current_instance_group", "framework_module"),
-)
-VALUES = (
-    *("hosts", "num_cpus", "num_gpus", "num_neurons", "log_level", "resource_config"),
-    *("input_data_config", "user_args", "instance_groups", "current_instance_group_hosts"),
-)
 
+class TrainingEnv(Mapping[str, Any]):
+    """The entries of `SM_TRAINING_ENV`, such as `hosts` and `channel_input_dirs`, as attributes
+    and as a mapping."""
 
-class TrainingEnv:
-    """Each attribute is the variable `SM_<NAME>`, as a value."""
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = json.loads(os.environ["SM_TRAINING_ENV"])
 
     def __getattr__(self, name: str) -> Any:
-        if name in TEXTS:
-            return _variable(name)
-        if name in VALUES:
-            return json.loads(_variable(name))
-        raise AttributeError(f"sagestack's environment of a training job has no {name!r}")
+        try:
+            return self.__dict__["_facts"][name]
+        except KeyError:
+            raise AttributeError(
+                f"sagestack's environment of a training job has no {name!r}"
+            ) from None
 
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(_variable("hps"))
-        return values
+    def __getitem__(self, name: str) -> Any:
+        return self._facts[name]
 
-    @property
-    def channel_input_dirs(self) -> dict[str, str]:
-        names = json.loads(_variable("channels"))
-        return {name: _variable(f"channel_{name}") for name in names}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
 
-    @property
-    def job_name(self) -> str:
-        return os.environ.get("TRAINING_JOB_NAME", "")
+    def __len__(self) -> int:
+        return len(self._facts)
 
-    @property
-    def master_hostname(self) -> str:
-        first: str = self.hosts[0]
-        return first
-
-    @property
-    def is_master(self) -> bool:
-        return bool(self.current_host == self.master_hostname)
-
-
-def _variable(name: str) -> str:
-    return os.environ[f"SM_{name.upper()}"]
+    def to_cmd_args(self) -> list[str]:
+        """The script's own arguments."""
+        arguments: list[str] = json.loads(os.environ["SM_USER_ARGS"])
+        return arguments
