@@ -1,8 +1,9 @@
 """sandbox: namespaces and a root of its own for one program. Linux only.
 
-The program sees the system's directories read-only, of /etc a part, its image, its own /opt/ml, /tmp and
-home, and nothing else of the machine. It is root there, with the rights that Docker gives
-less two. Made by root, or by an ordinary user where the kernel lets one make namespaces.
+The program sees the system's directories read-only, of /etc what libraries look up, its
+image, its own /opt/ml, /tmp and home, and nothing else of the machine. It is root there, with
+the rights that Docker gives less two. Made by root, or by an ordinary user where the kernel
+lets one make namespaces.
 """
 
 from __future__ import annotations
