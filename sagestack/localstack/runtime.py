@@ -29,7 +29,7 @@ from sagestack.engine.executor import Executor
 from sagestack.engine.images import Images, added_images
 from sagestack.localstack.iam import mend_policy_simulation
 from sagestack.localstack.routes import serve_routes
-from sagestack.localstack.s3 import LocalStackSession
+from sagestack.localstack.session import LocalStackSession
 from sagestack.paths import environments_directory
 from sagestack.services import recover
 

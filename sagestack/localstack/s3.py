@@ -28,7 +28,7 @@ READABLE = ("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "RED
 """Storage classes that need no restore."""
 
 
-class LocalStackSession(BotoSession):
+class StorageSession(BotoSession):
     def bucket_exists(self, bucket: str) -> bool:
         return self._bucket(bucket) is not None or super().bucket_exists(bucket)
 
