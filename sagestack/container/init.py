@@ -40,7 +40,7 @@ FAULT = 125
 
 def main(execute: Callable[[Plan], NoReturn] | None = None, report: int | None = None) -> NoReturn:
     """Carry out the plan on stdin. `execute` becomes the program; `report` is a descriptor
-    that is told the exit code, one byte, before we end with it."""
+    that is told the exit code, one byte, when nothing runs any more."""
     plan, commands = read_plan()
     holds = sys.argv[1:] == ["--hold"]
     try:
@@ -60,10 +60,9 @@ def main(execute: Callable[[Plan], NoReturn] | None = None, report: int | None =
     inner = os.fork()
     if inner == 0:
         os.close(commands.descriptor)
-        if report is not None:
-            os.close(report)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        run_inner(plan, sandboxed, execute or execute_command)
+        run_inner(plan, sandboxed, execute or execute_command, report)
+    let_go_of_output()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end(supervise(inner, commands, sandboxed), report)
 
@@ -126,7 +125,9 @@ def obey(command: bytes, inner: int) -> None:
         os.kill(inner, signal.SIGKILL)
 
 
-def run_inner(plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn]) -> NoReturn:
+def run_inner(
+    plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn], report: int | None
+) -> NoReturn:
     """Start the program and reap until it ends. As pid 1 of a sandbox, our end is its end."""
     program = 0
     stopping = False
@@ -144,9 +145,10 @@ def run_inner(plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn]) 
             make_root(plan)
         else:
             without_root(plan)
-        program = start_program(plan, execute)
+        program = start_program(plan, execute, report)
     except OSError as error:
         end_by_fault(plan, f"the sandbox could not be made: {error}")
+    let_go_of_output()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     code = None
     while True:
@@ -156,7 +158,21 @@ def run_inner(plan: Plan, sandboxed: bool, execute: Callable[[Plan], NoReturn]) 
         # A shell that dies of SIGTERM leaves its children their time to end by themselves;
         # without a stop they end with the program.
         if code is not None and not (stopping and group_lives(program)):
-            os._exit(code)
+            # A fork of a large process takes milliseconds to end. Nobody need wait for that.
+            end(code, report if sandboxed and is_alone() else None)
+
+
+def let_go_of_output() -> None:
+    """The end of the program's output is then the end of the program and its children."""
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
+
+
+def is_alone() -> bool:
+    """Whether pid 1, which asks, is the only process of the sandbox."""
+    return [name for name in os.listdir("/proc") if name.isdigit()] == ["1"]
 
 
 def group_lives(leader: int) -> bool:
@@ -167,12 +183,14 @@ def group_lives(leader: int) -> bool:
     return True
 
 
-def start_program(plan: Plan, execute: Callable[[Plan], NoReturn]) -> int:
+def start_program(plan: Plan, execute: Callable[[Plan], NoReturn], report: int | None) -> int:
     """Fork; the child leads a process group of its own before this returns its pid."""
     ready, go = os.pipe()
     program = os.fork()
     if program == 0:
         os.close(ready)
+        if report is not None:
+            os.close(report)
         prepare(plan)
         os.close(go)
         execute(plan)
@@ -276,7 +294,8 @@ def end_by_fault(plan: Plan, message: str, report: int | None = None) -> NoRetur
 
 def end(code: int, report: int | None) -> NoReturn:
     if report is not None:
-        os.write(report, bytes([code]))
+        with contextlib.suppress(BrokenPipeError):  # it has been told
+            os.write(report, bytes([code]))
     os._exit(code)
 
 

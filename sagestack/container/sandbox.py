@@ -152,7 +152,7 @@ def bring_etc(root: str) -> None:
     os.makedirs(f"{root}/etc")
     for name in ETC:
         if os.path.lexists(f"/etc/{name}"):
-            show(root, f"/etc/{name}")
+            show(root, f"/etc/{name}", read_only=False)
     bind(f"{root}/etc", f"{root}/etc", read_only=True)
 
 
@@ -183,8 +183,8 @@ def make_proc(root: str) -> None:
             bind(path, path, read_only=True)
 
 
-def show(root: str, path: str) -> None:
-    """Make a file or directory visible at its own path, read-only."""
+def show(root: str, path: str, *, read_only: bool = True) -> None:
+    """Make a file or directory visible at its own path."""
     target = root + path
     if path == "/" or path.split("/")[1] in SYSTEM:
         return
@@ -196,10 +196,10 @@ def show(root: str, path: str) -> None:
             show(root, os.path.realpath(path))
     elif os.path.isdir(path):
         os.makedirs(target, exist_ok=True)
-        bind(path, target, read_only=True)
+        bind(path, target, read_only=read_only)
     elif not os.path.exists(target):  # else it lies in a directory that is shown already
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
-        bind(path, target, read_only=True)
+        bind(path, target, read_only=read_only)
 
 
 def make_writable(target: str, layer: str) -> None:

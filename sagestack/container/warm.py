@@ -4,9 +4,10 @@ Most of a short job's time is the import of pandas and scikit-learn; a fork has 
 
     warm.py CONTROL-DESCRIPTOR MODULE...
 
-Each message on the control socket brings three descriptors, which become the stdin, stdout
-and stderr of a fork, and a fourth on which it reports its exit code. The fork does what
-init.py does, with one difference: its program is a script run in the fork itself.
+One fork is always ready, since a fork of so large a process takes milliseconds. A message on
+the control socket brings it three descriptors, which become its stdin, stdout and stderr, and
+a fourth on which it reports its exit code. It does what init.py does, with one difference:
+its program is a script run in the fork itself.
 
 This process imports and does nothing else: it starts no thread and runs no numerical code,
 since a fork of a process that has run an OpenMP region hangs in its own. It never sees a
@@ -59,17 +60,33 @@ def main(control: socket.socket, modules: list[str]) -> None:
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     control.sendall(b"r")
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
-        if not message:
-            return
-        pid = os.fork()
-        if pid == 0:
-            control.close()
-            become(descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        control.sendall(pid.to_bytes(4))
+    while is_open(control):
+        taken, told = os.pipe()
+        if os.fork() == 0:
+            os.close(taken)
+            await_job(control, told)
+        os.close(told)
+        os.read(taken, 1)  # or its end, where the fork was killed
+        os.close(taken)
+
+
+def is_open(control: socket.socket) -> bool:
+    try:
+        return bool(control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+
+
+def await_job(control: socket.socket, told: int) -> None:
+    """Wait, as the one fork that is ready, for a job; then have the next one made."""
+    message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+    if not message:
+        os._exit(0)
+    control.sendall(os.getpid().to_bytes(4))
+    control.close()
+    os.write(told, b"t")
+    os.close(told)
+    become(descriptors)
 
 
 def become(descriptors: list[int]) -> None:

@@ -26,6 +26,8 @@ WARM = Path(__file__).parent.parent / "container" / "warm.py"
 READ_AT_START = ("LD_", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "PYTHON", "MALLOC_", "GOMP_")
 """Variables that the interpreter and its libraries read when they start. PYTHONPATH is one
 that a fork can still follow."""
+ANSWER_SECONDS = 60.0
+"""How long a worker may take to hand over a fork, on a machine that swaps."""
 
 
 def can_be_forked(command: tuple[str, ...], variables: Mapping[str, str]) -> bool:
@@ -129,6 +131,7 @@ class WarmWorker:
             return child
         LOG.warning("a warm worker has died; the job is started anew")
         self._ready = False
+        self._popen.kill()  # so that the next job finds another
         return None
 
     def close(self) -> None:
@@ -141,7 +144,9 @@ class WarmWorker:
 
     def _await_ready(self) -> None:
         with contextlib.suppress(OSError):
-            self._ready = self._control.recv(1) == b"r"
+            ready = self._control.recv(1) == b"r"
+            self._control.settimeout(ANSWER_SECONDS)
+            self._ready = ready
 
 
 class WarmWorkers:
