@@ -206,13 +206,13 @@ def make_writable(target: str, layer: str) -> None:
     """Lay the program's own layer over its image, as a container engine does: what it
     installs is there for it and for nobody else. Where the kernel or the file system has
     none for us, the image stays read-only."""
-    for name in ("upper", "work"):
+    for name in ("upper", "aside"):
         os.makedirs(f"{layer}/{name}", exist_ok=True)
-    parts = {"lowerdir": target, "upperdir": f"{layer}/upper", "workdir": f"{layer}/work"}
+    parts = {"lowerdir": target, "upperdir": f"{layer}/upper", "workdir": f"{layer}/aside"}
     options = [f"{name}={escape(path)}" for name, path in parts.items()]
     with contextlib.suppress(OSError):
         mount("image", target, "overlay", MS_NOSUID | MS_NODEV, ",".join([*options, "userxattr"]))
-        os.chmod(f"{layer}/work/work", 0o700)  # the kernel's own; else nobody could remove it
+        os.chmod(f"{layer}/aside/work", 0o700)  # the kernel's own; else nobody could remove it
 
 
 def escape(path: str) -> str:
