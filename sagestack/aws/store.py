@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from sagestack.aws.caller import Caller
+from sagestack.aws.document import Document, decode, encode
 from sagestack.aws.errors import ValidationException
-
-Document = dict[str, Any]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -320,33 +319,6 @@ class Store:
             (record.arn, *_key_values(record.key)[:-1]),
         ).fetchone()
         return _record(row) if row else None
-
-
-def encode(document: Document) -> str:
-    """JSON with datetimes and bytes marked, so that `decode` gives back what went in."""
-    return json.dumps(document, default=_mark, separators=(",", ":"))
-
-
-def decode(text: str) -> Document:
-    document: Document = json.loads(text, object_hook=_unmark)
-    return document
-
-
-def _mark(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {"$datetime": value.timestamp()}
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    raise TypeError(f"{type(value).__name__} cannot be stored")
-
-
-def _unmark(value: dict[str, Any]) -> Any:
-    if len(value) == 1:
-        if "$datetime" in value:
-            return datetime.fromtimestamp(value["$datetime"], UTC)
-        if "$bytes" in value:
-            return base64.b64decode(value["$bytes"])
-    return value
 
 
 def _key_values(key: Key) -> tuple[str, str, str, str, str]:

@@ -10,8 +10,9 @@ import re
 from typing import Any
 
 from sagestack.aws.caller import Caller
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document, Key, Record
+from sagestack.aws.store import Key, Record
 from sagestack.context import Context
 from sagestack.glue.errors import EntityNotFoundException
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sagestack.aws.caller import Caller
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Query, Record, RecordExists, RecordMissing
+from sagestack.aws.store import Query, Record, RecordExists, RecordMissing
 from sagestack.context import Context
 from sagestack.glue.catalog import (
     DATABASE,

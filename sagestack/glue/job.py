@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Query, Record, RecordExists, RecordMissing
+from sagestack.aws.store import Key, Query, Record, RecordExists, RecordMissing
 from sagestack.context import Context
 from sagestack.glue import job_run
 from sagestack.glue.errors import (

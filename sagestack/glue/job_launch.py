@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sagestack.aws.store import Document, Key, Query, Record
+from sagestack.aws.document import Document
+from sagestack.aws.store import Key, Query, Record
 from sagestack.context import Context
 from sagestack.engine.executor import Control
 from sagestack.glue import python_shell

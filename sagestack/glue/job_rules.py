@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document
 from sagestack.glue.errors import InvalidInputException
 from sagestack.glue.service import refuse
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Query, Record, RecordMissing
+from sagestack.aws.store import Key, Query, Record, RecordMissing
 from sagestack.context import Context, Instance
 from sagestack.engine.lifecycle import IllegalTransition
 from sagestack.glue import security_configuration

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sagestack.aws.store import Document, Key, Record, RecordMissing
+from sagestack.aws.document import Document
+from sagestack.aws.store import Key, Record, RecordMissing
 from sagestack.context import Context
 from sagestack.engine.lifecycle import IllegalTransition, Lifecycle
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Query, Record, RecordExists, RecordMissing
+from sagestack.aws.store import Key, Query, Record, RecordExists, RecordMissing
 from sagestack.context import Context
 from sagestack.glue.catalog import PARTITION, children, owner, require_table, stored_descriptor
 from sagestack.glue.errors import (

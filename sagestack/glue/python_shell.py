@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.context import Context
 from sagestack.engine.child import INIT
 from sagestack.engine.container import Cause, Container, Exit, run

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Fidelity, Request, Response
-from sagestack.aws.store import Document, Key, Query, Record, RecordExists
+from sagestack.aws.store import Key, Query, Record, RecordExists
 from sagestack.context import Context
 from sagestack.glue.errors import AlreadyExistsException, EntityNotFoundException
 from sagestack.glue.service import glue, page, paged

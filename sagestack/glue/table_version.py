@@ -6,9 +6,10 @@ The current version is kept as a record as well, so that a list is one query.
 
 from __future__ import annotations
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import AwsError
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Query, Record
+from sagestack.aws.store import Key, Query, Record
 from sagestack.context import Context
 from sagestack.glue.catalog import TABLE_VERSION, children, owner, require_table
 from sagestack.glue.errors import EntityNotFoundException, InvalidInputException, error_detail

@@ -13,7 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sagestack.aws.store import Document, Key, Record
+from sagestack.aws.document import Document
+from sagestack.aws.store import Key, Record
 from sagestack.context import Context
 from sagestack.engine.lifecycle import JOB
 

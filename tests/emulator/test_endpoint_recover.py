@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import sagestack.services
-from sagestack.aws.store import Document, Key
+from sagestack.aws.document import Document
+from sagestack.aws.store import Key
 from sagestack.context import Context, Instance
 from sagestack.serving.servers import Servers
 from tests.emulator.endpoints import Endpoints, archive, constant, refused

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Record, RecordExists
+from sagestack.aws.store import Key, Record, RecordExists
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.endpoint import deploy

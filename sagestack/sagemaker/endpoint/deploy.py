@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.sagemaker.endpoint.launch import DeploymentFailed, bring_up, make_route, scale_out
 from sagestack.sagemaker.endpoint.plan import Plan, capture_summary, variant_summaries
 from sagestack.sagemaker.endpoint.record import EndpointRecord, cut

@@ -15,7 +15,8 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from sagestack.aws.store import Document, Record
+from sagestack.aws.document import Document
+from sagestack.aws.store import Record
 from sagestack.context import Context
 from sagestack.engine.images import Image, Images, repository_of
 from sagestack.sagemaker.model import container_of, existing_model

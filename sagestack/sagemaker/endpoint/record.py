@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ValidationException
-from sagestack.aws.store import Document, Key, Record
+from sagestack.aws.store import Key, Record
 from sagestack.context import Context, Instance
 from sagestack.engine.lifecycle import Lifecycle
 from sagestack.sagemaker.events import tell

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ResourceLimitExceeded, ValidationException
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document
 from sagestack.context import Context
 from sagestack.sagemaker.endpoint.plan import Plan
 from sagestack.sagemaker.job_rules import refuse

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.inputs import Channel
 from sagestack.engine.workspace import inside
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.channels import upload_directory
 from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
 from sagestack.engine.container import Cause, Container

@@ -10,9 +10,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Record
+from sagestack.aws.store import Record
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.algorithms import metric_definitions

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.checkpoints import restore
 from sagestack.engine.cluster import ClusterExit, host_addresses, run_cluster
 from sagestack.engine.container import Container

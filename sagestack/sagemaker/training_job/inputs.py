@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.inputs import Channel
 from sagestack.sagemaker.training_job.layout import Host, channel_mode, channels_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 
 DIRECTORIES = ("input/config", "input/data", "model", "output/data", "code", "checkpoints")
 CHECKPOINTS = "/opt/ml/checkpoints"

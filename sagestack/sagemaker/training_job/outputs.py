@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.archive import is_empty, pack
 from sagestack.engine.channels import upload_directory
 from sagestack.engine.host import AwsSession

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.container import Cause
 from sagestack.engine.executor import Control
 from sagestack.engine.metrics import MetricCollector

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey
 from sagestack.engine.s3_uri import parse_s3_uri
 

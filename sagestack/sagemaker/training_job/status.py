@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.sagemaker.training_job import warm_pool
 
 TERMINAL = ("Completed", "Failed", "Stopped", "MaxRuntimeExceeded")

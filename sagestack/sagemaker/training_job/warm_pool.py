@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sagestack.aws.store import Document, Key, Query, Record, RecordMissing
+from sagestack.aws.document import Document
+from sagestack.aws.store import Key, Query, Record, RecordMissing
 from sagestack.context import Context, Instance
 from sagestack.engine.workspace import LeadsOut, left_at
 from sagestack.sagemaker.job_record import TRAINING_JOB, JobRecord

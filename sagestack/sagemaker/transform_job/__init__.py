@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Record
+from sagestack.aws.store import Record
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.job_operations import (

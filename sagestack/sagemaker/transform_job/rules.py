@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document
 from sagestack.sagemaker.job_rules import refuse, s3_uri
 from sagestack.sagemaker.model import container_of
 from sagestack.sagemaker.transform_job.data_processing import CSV, TYPES, essence

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from sagestack.aws.store import Document
+from sagestack.aws.document import Document
 from sagestack.engine.channels import (
     Item,
     in_parallel,

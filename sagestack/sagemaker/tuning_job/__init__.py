@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ResourceInUse, ResourceNotFound, ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Record, RecordExists
+from sagestack.aws.store import Record, RecordExists
 from sagestack.context import Context, Instance
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.job_record import JobRecord

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.registry import Request
-from sagestack.aws.store import Document, Key, Record
+from sagestack.aws.store import Key, Record
 from sagestack.context import Context
 from sagestack.sagemaker.job_record import JobKind
 from sagestack.sagemaker.tuning_job.definition import OBJECTIVE_METRIC, resources

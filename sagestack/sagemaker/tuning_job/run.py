@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from sagestack.aws.document import Document
 from sagestack.aws.errors import AwsError
-from sagestack.aws.store import Document, Record
+from sagestack.aws.store import Record
 from sagestack.engine.executor import Control
 from sagestack.engine.images import ImageBuildError
 from sagestack.engine.metrics import MetricValue

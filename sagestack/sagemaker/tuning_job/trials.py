@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from sagestack.aws.caller import Caller
+from sagestack.aws.document import Document
 from sagestack.aws.errors import ValidationException
 from sagestack.aws.registry import Request, Response
-from sagestack.aws.store import Document, Key, Query, Record, Store
+from sagestack.aws.store import Key, Query, Record, Store
 from sagestack.context import Context
 from sagestack.sagemaker import listing
 from sagestack.sagemaker.tuning_job.definition import Definition
