@@ -67,7 +67,7 @@ $(UV): requirements/tools.lock
 
 node_modules/.installed: package-lock.json package.json | .venv/.installed
 	$(call say,"the AWS CDK command line")
-	@$(BIN)/npm ci --silent --no-audit --no-fund
+	@$(BIN)/npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .venv/.images: $(LOCKS) | .venv/.installed
