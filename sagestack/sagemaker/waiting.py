@@ -41,7 +41,7 @@ def hold(operation: str, request: Mapping[str, Any], context: Context, user_agen
     kind, member = LOOKS[operation]
     key = Key.of(context.caller, kind, str(request[member]))
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not context.instance.servers.closing:
         record = context.store.get(key)
         if record is None or record.status not in IN_PROGRESS:
             return
