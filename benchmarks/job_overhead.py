@@ -103,7 +103,7 @@ def inputs(jobs: Jobs, local: Local, server: Server, rounds: int) -> None:
             jobs.s3.upload_file(str(source / f"{number:04}"), BUCKET, f"{prefix}{number:04}")
         copies, downloads = [], []
         for number in range(rounds):
-            target = local.directory / f"copy-{number}"
+            target = server.directory / f"copy-{number}"  # where jobs have theirs
             copies.append(seconds_of(partial(shutil.copytree, source, target)))
             shutil.rmtree(target)
             downloads.append(downloading(jobs.run(code="nothing", channel=prefix)))

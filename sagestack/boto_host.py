@@ -127,10 +127,10 @@ class BotoSession:
         body: bytes = got["Body"].read()
         return body
 
-    def download(self, bucket: str, key: str, path: Path) -> None:
+    def download(self, bucket: str, key: str, path: str | Path) -> None:
         get = self.client("s3").get_object
         body = _s3(lambda: get(Bucket=bucket, Key=key), bucket, key)["Body"]
-        with path.open("wb") as file:
+        with open(path, "wb") as file:
             for chunk in body.iter_chunks(1024**2):
                 file.write(chunk)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,14 +106,15 @@ def download(
 ) -> None:
     """Once `stopped` says so, what has not begun is left out. Raises InputMissing."""
     directory.mkdir(parents=True, exist_ok=True)
-    transfers = [(item, below(directory, item.path)) for item in items]
-    for parent in {path.parent for _, path in transfers}:
-        _make_directory(parent)
+    for item in items:
+        require_below(item.path)
+    for parent in {os.path.dirname(item.path) for item in items}:
+        _make_directory(directory / parent)
 
-    def get(transfer: tuple[Item, Path]) -> None:
-        item, path = transfer
+    def get(item: Item) -> None:
         if stopped():
             return
+        path = f"{directory}/{item.path}"  # a Path of each costs as much as a small file
         try:
             aws.download(item.bucket, item.key, path)
         except NoSuchBucket:
@@ -120,9 +122,9 @@ def download(
         except NoSuchKey:
             raise InputMissing(f"Data download failed:S3 key does not exist: {item.uri}") from None
         except IsADirectoryError:
-            raise _object_and_folder(path) from None
+            raise _object_and_folder(Path(path)) from None
 
-    in_parallel(get, transfers)
+    in_parallel(get, items)
 
 
 def download_prefix(aws: AwsSession, uri: str, directory: Path) -> int:
@@ -189,21 +191,36 @@ def files_of(directory: Path) -> Iterable[Path]:
                 yield path
 
 
-def below(directory: Path, relative: str) -> Path:
-    """Raises InputMissing for a path that would leave the directory or can't be there."""
+def require_below(relative: str) -> None:
+    """Raises InputMissing for a path that would leave its directory or can't be there."""
     if relative.startswith("/") or ".." in relative.split("/") or "\0" in relative:
         raise InputMissing(
             f"Data download failed:S3 key is not a path below its channel: {relative!r}"
         )
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in relative.split("/")):
         raise InputMissing(f"Data download failed:S3 key is too long for a file: {relative!r}")
-    return directory / relative
 
 
 def in_parallel[T](work: Callable[[T], None], items: Sequence[T]) -> None:
+    """Raises what the work raises; what has not begun is left out then. A few workers take
+    the items by turns: to submit each of them would cost more than a small file does."""
+    left = deque(items)
+
+    def take() -> None:
+        while True:
+            try:
+                item = left.popleft()
+            except IndexError:
+                return
+            try:
+                work(item)
+            except BaseException:
+                left.clear()
+                raise
+
     with ThreadPoolExecutor(THREADS, thread_name_prefix="s3") as pool:
-        for _ in pool.map(work, items):
-            pass
+        for worker in [pool.submit(take) for _ in range(min(THREADS, len(items)))]:
+            worker.result()
 
 
 def _list(aws: AwsSession, bucket: str, prefix: str) -> list[S3Object]:

@@ -18,10 +18,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sagestack.engine import fuse
-from sagestack.engine.channels import Item, below
+from sagestack.engine.channels import Item, require_below
 from sagestack.engine.host import AwsSession, NoSuchBucket, NoSuchKey
 
 BLOCK = 8 * 1024**2
@@ -102,7 +101,7 @@ class S3Tree:
             raise OSError(errno.EIO, "the object is gone") from None
 
     def _add(self, root: fuse.Node, item: Item) -> None:
-        below(Path("/"), item.path)  # refuses a path that leaves the channel
+        require_below(item.path)
         *folders, name = item.path.split("/")
         folder = root
         for part in folders:

@@ -57,7 +57,7 @@ class AwsSession(Protocol):
         """Up to `size` bytes of an object from `start` on; empty at its end. Raises
         NoSuchBucket, NoSuchKey."""
 
-    def download(self, bucket: str, key: str, path: Path) -> None:
+    def download(self, bucket: str, key: str, path: str | Path) -> None:
         """An object of any size into a file. Raises NoSuchBucket, NoSuchKey."""
 
     def upload(self, path: Path, bucket: str, key: str, *, kms_key_id: str | None = None) -> None:

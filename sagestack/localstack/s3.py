@@ -56,7 +56,7 @@ class StorageSession(BotoSession):
             body: bytes = stored.read(size)
             return body
 
-    def download(self, bucket: str, key: str, path: Path) -> None:
+    def download(self, bucket: str, key: str, path: str | Path) -> None:
         with self._open(bucket, key) as stored:
             if stored is None:
                 super().download(bucket, key, path)
@@ -96,8 +96,10 @@ class StorageSession(BotoSession):
             if _provider() is None:
                 return None
             store = s3_stores[self.account][self.region]
-            owner = store.global_bucket_map.get(name)
-            return s3_stores[owner][self.region].buckets.get(name) if owner else None
+            owner = store.global_bucket_map.get(name, self.account)
+            if owner != self.account:
+                store = s3_stores[owner][self.region]
+            return store.buckets.get(name)
         except Exception:
             LOG.debug("LocalStack's storage is not as it is known", exc_info=True)
             return None
