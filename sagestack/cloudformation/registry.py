@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 Properties = dict[str, Any]
+SCALING = "AWS::ApplicationAutoScaling::"
 NAMESPACES = ("AWS::SageMaker::", "AWS::Glue::", "AWS::Athena::")
 
 
@@ -58,6 +59,12 @@ class Schema:
 def is_ours(resource_type: str) -> bool:
     """Whether a type belongs to a service of sagestack, supported or not."""
     return resource_type.startswith(NAMESPACES)
+
+
+def scales_endpoint(resource_type: str, properties: Mapping[str, Any]) -> bool:
+    """Whether a resource of Application Auto Scaling, which LocalStack does not have, is about
+    an endpoint: LocalStack would say that it was created."""
+    return resource_type.startswith(SCALING) and properties.get("ServiceNamespace") == "sagemaker"
 
 
 @cache

@@ -26,12 +26,10 @@ from localstack.services.cloudformation.v2.entities import Stack
 from sagestack.cloudformation import types
 from sagestack.cloudformation.mapping import ID
 from sagestack.cloudformation.provider import Owner, Provider, ResourceFailed, Step
-from sagestack.cloudformation.registry import is_ours
 from sagestack.cloudformation.types import ResourceType, refusal
 from sagestack.localstack.runtime import instance
 
 LOG = logging.getLogger(__name__)
-SCALING = "AWS::ApplicationAutoScaling::"
 LOOK_SECONDS = 0.05
 LONGEST_CALL = 1.0
 """Seconds a handler looks on before it gives the deployment its turn; that one sleeps for a
@@ -113,31 +111,6 @@ class RefusingProvider(ResourceProvider):  # type: ignore[misc]
 
     def delete(self, request: ResourceRequest) -> ProgressEvent:
         return ProgressEvent(OperationStatus.SUCCESS, resource_model={})
-
-
-class ScalingProvider(RefusingProvider):
-    """Application Auto Scaling, which LocalStack does not have: refused for an endpoint. For
-    what is not ours to refuse this answers as LocalStack does without a provider."""
-
-    def create(self, request: ResourceRequest) -> ProgressEvent:
-        if request.desired_state.get("ServiceNamespace") == "sagemaker":
-            return _failed(refusal(f"{request.resource_type} of an endpoint"))
-        return ProgressEvent(
-            OperationStatus.SUCCESS,
-            resource_model={},
-            message=f"Resource type {request.resource_type} is not supported but was deployed "
-            "as a fallback",
-        )
-
-    update = create
-
-
-def refusing_provider(resource_type: str) -> ResourceProvider | None:
-    """The provider that refuses a type which nobody provides; None where that is not for
-    sagestack to do."""
-    if is_ours(resource_type):
-        return RefusingProvider()
-    return ScalingProvider() if resource_type.startswith(SCALING) else None
 
 
 def _stack_of(request: ResourceRequest) -> Stack | None:

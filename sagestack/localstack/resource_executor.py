@@ -26,8 +26,8 @@ from localstack.services.cloudformation.resource_provider import OperationStatus
 from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
 from sagestack.cloudformation.mapping import name_in, replaced, same_resource
-from sagestack.cloudformation.registry import is_ours, value_at
-from sagestack.cloudformation.types import SUPPORTED_TYPES
+from sagestack.cloudformation.registry import is_ours, scales_endpoint, value_at
+from sagestack.cloudformation.types import SUPPORTED_TYPES, refusal
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
             return
         if is_nothing(before) and self._is_deployed(name):
             self._remove_leftover(name)
+        if not is_nothing(after) and scales_endpoint(after.resource_type, _properties(after)):
+            action = ChangeAction.Add if is_nothing(before) else ChangeAction.Modify
+            reason = refusal(f"{after.resource_type} of an endpoint")
+            self._fail(action, name, after.resource_type, reason)
+            return
         both = not is_nothing(before) and not is_nothing(after)
         same_type = both and before.resource_type == after.resource_type
         if (
@@ -114,6 +119,7 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
         if not after.requires_replacement or not same_resource(kind, new, deployed):
             return True
         self._fail(
+            ChangeAction.Modify,
             name,
             after.resource_type,
             "CloudFormation cannot update a stack when a custom-named resource requires "
@@ -121,16 +127,17 @@ class ResourceExecutor(engine.ChangeSetModelExecutor):  # type: ignore[misc]
         )
         return False
 
-    def _fail(self, name: str, resource_type: str, reason: str) -> None:
+    def _fail(self, action: ChangeAction, name: str, resource_type: str, reason: str) -> None:
+        verb = engine.EventOperationFromAction[action.value]
         self.resources[name] = engine.ResolvedResource(
             Properties={},
             LogicalResourceId=name,
             Type=resource_type,
             LastUpdatedTimestamp=datetime.now(UTC),
-            ResourceStatus=ResourceStatus.UPDATE_FAILED,
+            ResourceStatus=ResourceStatus(f"{verb}_FAILED"),
             ResourceStatusReason=reason,
         )
-        self._tell(ChangeAction.Modify, name, resource_type, OperationStatus.FAILED, reason)
+        self._tell(action, name, resource_type, OperationStatus.FAILED, reason)
 
     def _remove_leftover(self, name: str) -> None:
         """Delete what an earlier failure that was not rolled back left of a resource."""

@@ -17,9 +17,9 @@ from localstack.services.cloudformation.resource_provider import ResourceProvide
 from localstack.services.cloudformation.v2 import provider as service
 from localstack.services.cloudformation.v2.entities import ChangeSet, Stack
 
-from sagestack.cloudformation.registry import is_ours
+from sagestack.cloudformation.registry import is_ours, scales_endpoint
 from sagestack.localstack import nested_stacks
-from sagestack.localstack.cloudformation import refusing_provider
+from sagestack.localstack.cloudformation import RefusingProvider
 from sagestack.localstack.stack_executor import Cancellation, ChangeSetModelExecutor, deployments
 
 ROLLBACK = "ROLLBACK"
@@ -47,7 +47,8 @@ def plug_in() -> None:
     def load_or_refuse(resource_type: str) -> Any:
         if resource_type == nested_stacks.NAME:
             return nested_stacks.NestedStackProvider()
-        return load(resource_type) or refusing_provider(resource_type or "")
+        found = load(resource_type)
+        return RefusingProvider() if found is None and is_ours(resource_type or "") else found
 
     ResourceProviderExecutor.try_load_resource_provider = staticmethod(load_or_refuse)
     service.ChangeSetModelExecutor = _executor
@@ -110,6 +111,7 @@ def _is_ours(template: dict[str, Any] | None) -> bool:
     """Whether a template holds a resource of our services."""
     return any(
         is_ours(str(resource.get("Type", "")))
+        or scales_endpoint(str(resource.get("Type", "")), resource.get("Properties") or {})
         for resource in (template or {}).get("Resources", {}).values()
         if isinstance(resource, dict)
     )

@@ -159,7 +159,8 @@ def test_a_type_that_does_not_run_fails_its_stack(
     assert cloud.buckets() == {BUCKET}
 
 
-def test_scaling_of_an_endpoint_is_refused(stack: Stack) -> None:
+@pytest.mark.parametrize("beside", [{}, {"Model": model()}], ids=["alone", "beside a model"])
+def test_scaling_of_an_endpoint_is_refused(stack: Stack, beside: dict[str, Any]) -> None:
     scaling = {
         "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
         "Properties": {
@@ -170,7 +171,7 @@ def test_scaling_of_an_endpoint_is_refused(stack: Stack) -> None:
             "MaxCapacity": 2,
         },
     }
-    assert stack.create({"Model": model(), "Scaling": scaling}) == "ROLLBACK_COMPLETE"
+    assert stack.create({**beside, "Scaling": scaling}) == "ROLLBACK_COMPLETE"
     assert "ScalableTarget of an endpoint is not supported" in stack.reason("Scaling")
 
 
