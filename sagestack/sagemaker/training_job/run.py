@@ -174,12 +174,12 @@ def _end(
 ) -> None:
     def to_end(document: Document) -> None:
         _keep_metrics(document, metrics)
-        warm_pool.settle(document, pool_left)
         if model_uri:
             document["ModelArtifacts"] = {"S3ModelArtifacts": model_uri}
         # A stop that was asked for is what the job ends by, also when it came too late.
         last = "Stopped" if document["TrainingJobStatus"] == "Stopping" else secondary
-        end(document, "Completed" if last == "Completed" else "Stopped", last, MESSAGES[last])
+        status = "Completed" if last == "Completed" else "Stopped"
+        end(document, status, last, MESSAGES[last], pool_left)
         if document["EnableManagedSpotTraining"]:
             document["BillableTimeInSeconds"] = max(1, int(budget.spent))
 

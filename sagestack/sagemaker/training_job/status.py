@@ -31,9 +31,12 @@ def start_transition(
     document["SecondaryStatus"] = status
 
 
-def end(document: Document, status: str, secondary: str, message: str) -> None:
-    """Write a terminal status and the times that come with it."""
+def end(
+    document: Document, status: str, secondary: str, message: str, pool_left: bool = False
+) -> None:
+    """Write a terminal status, the times that come with it, and what became of a warm pool."""
     now = datetime.now(UTC)
+    warm_pool.settle(document, pool_left)
     document["TrainingJobStatus"] = status
     start_transition(document, secondary, message, now)
     document["TrainingEndTime"] = now
@@ -44,5 +47,4 @@ def end(document: Document, status: str, secondary: str, message: str) -> None:
 
 def fail(document: Document, reason: str) -> None:
     document["FailureReason"] = reason[:1024]
-    warm_pool.settle(document, left=False)
     end(document, "Failed", "Failed", "Training job failed")
