@@ -35,10 +35,10 @@ INTERVAL = 0.05
 
 def hold(operation: str, request: Mapping[str, Any], context: Context, user_agent: str) -> None:
     """Return when the operation has an end to tell, or at once if its client does not wait."""
-    if operation not in LOOKS or LOOKS[operation][1] not in request:
+    kind, member = LOOKS.get(operation, ("", ""))
+    if member not in request:
         return
     seconds = next((seconds for agent, seconds in PATIENCE if agent.search(user_agent)), 0.0)
-    kind, member = LOOKS[operation]
     key = Key.of(context.caller, kind, str(request[member]))
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not context.instance.servers.closing:
